@@ -1,0 +1,1 @@
+"""What runs on a node: kubelet, runtime, network, images, and the steward that starts nodes."""

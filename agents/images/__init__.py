@@ -1,0 +1,1 @@
+"""Images: what a container's image name runs on this machine."""

@@ -1,0 +1,1 @@
+"""The steward and what it starts: nodes and hosts of the company LAN."""

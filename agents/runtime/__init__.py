@@ -1,0 +1,1 @@
+"""The runtime: sandboxes and containers in the verbs of the CRI."""

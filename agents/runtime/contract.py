@@ -1,0 +1,185 @@
+"""The runtime's contract: sandboxes and containers, in the verbs of the CRI.
+
+The kubelet programs against `Runtime`; `namespaces` and `plain` are its drivers, `client` speaks to a runtime in
+another process. Ids are opaque strings without slashes. Everything the runtime knows survives its own death: after a
+restart it lists the same sandboxes and containers, and the exit codes of what ended meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class ContainerState(StrEnum):
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """A pod's surroundings. `labels` come back in lists; the kubelet keeps pod name, namespace and uid there."""
+
+    name: str
+    namespace: str
+    uid: str
+    attempt: int = 0
+    hostname: str = ""
+    host_network: bool = False
+    share_process_namespace: bool = False
+    dns_servers: Sequence[str] = ()
+    dns_searches: Sequence[str] = ()
+    dns_options: Sequence[str] = ()
+    host_aliases: Sequence[tuple[str, Sequence[str]]] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    id: str
+    config: SandboxConfig
+    ip: str
+    """The pod's address; the node's own for host_network."""
+    ready: bool
+    created_at: float
+    """Seconds since the epoch, as all times here."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or folder of the machine shown at `container_path`."""
+
+    container_path: str
+    host_path: str
+    readonly: bool = False
+
+
+@dataclass(frozen=True)
+class ContainerConfig:
+    """One container. `command` and `args` replace the image's entrypoint and arguments as in Kubernetes; None keeps them."""
+
+    name: str
+    image: str
+    attempt: int = 0
+    command: Sequence[str] | None = None
+    args: Sequence[str] | None = None
+    working_dir: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[Mount] = ()
+    log_path: str = ""
+    """Where the runtime writes stdout and stderr, in the CRI's log format. The folder exists."""
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
+    user: int | None = None
+    group: int | None = None
+    supplemental_groups: Sequence[int] = ()
+    readonly_rootfs: bool = False
+    privileged: bool = False
+    add_capabilities: Sequence[str] = ()
+    drop_capabilities: Sequence[str] = ()
+    memory_limit: int | None = None
+    """Bytes."""
+    cpu_shares_milli: int | None = None
+    cpu_limit_milli: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Container:
+    id: str
+    sandbox_id: str
+    config: ContainerConfig
+    state: ContainerState
+    image_ref: str
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    """As the shell tells it: 128 + N when signal N ended the process."""
+    signal: int | None = None
+    oom_killed: bool = False
+    pid: int | None = None
+
+
+@dataclass(frozen=True)
+class ContainerChanged:
+    """Something happened to a container: it started or ended. Read its state when you act."""
+
+    container_id: str
+    sandbox_id: str
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a container uses now, cpu in seconds since its start, memory in bytes (working set)."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    processes: int
+
+
+class RuntimeFailure(Exception):
+    """The runtime could not do what was asked; the message is for an event."""
+
+
+class NoSuchThing(RuntimeFailure):
+    """No sandbox or container with that id."""
+
+
+class ImageMissing(RuntimeFailure):
+    """No image of that name; the message says which package brings it, or what to do."""
+
+
+class Sandboxes(Protocol):
+    async def run_sandbox(self, config: SandboxConfig) -> Sandbox: ...
+    async def stop_sandbox(self, sandbox_id: str) -> None:
+        """Kill whatever runs in it and give its address back. Stopping twice is no error."""
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        """Stop it and forget it with all its containers and files. Removing twice is no error."""
+
+    async def sandboxes(self) -> Sequence[Sandbox]: ...
+
+
+class Containers(Protocol):
+    async def create(self, sandbox_id: str, config: ContainerConfig) -> str: ...
+    async def start(self, container_id: str) -> None:
+        """Raises RuntimeFailure when the program cannot be executed (the container is then EXITED, code 127 or 126)."""
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """SIGTERM, SIGKILL after `grace` seconds; returns once it has ended. A grace of 0 kills at once."""
+
+    async def remove(self, container_id: str) -> None: ...
+    async def containers(self) -> Sequence[Container]: ...
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[ContainerChanged]]:
+        """Every change from the moment the context is entered. Ends with RuntimeFailure when the runtime goes away."""
+
+
+class Streams(Protocol):
+    async def exec(
+        self, container_id: str, command: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
+    ) -> ExecResult:
+        """Run a command in the container, output bounded to 64 KiB a stream. Raises TimeoutError after `timeout` seconds, the command killed."""
+
+    async def usage(self, container_id: str) -> Usage: ...
+
+
+class Images(Protocol):
+    async def pull(self, image: str) -> str:
+        """Make the image ready and return its reference. Raises ImageMissing."""
+
+
+class Runtime(Sandboxes, Containers, Streams, Images, Protocol):
+    """The whole contract; a consumer that needs less declares less."""

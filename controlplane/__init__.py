@@ -1,0 +1,1 @@
+"""The control plane: API server over its store, scheduler, controllers, cluster DNS."""

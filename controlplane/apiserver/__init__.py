@@ -1,0 +1,1 @@
+"""The API server: one recipe for every write of every kind, over the store."""

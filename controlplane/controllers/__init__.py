@@ -1,0 +1,1 @@
+"""The controllers: each reconciles one kind towards what its spec asks."""

@@ -1,0 +1,1 @@
+"""DNS: pure answers from zones; the cluster's own server and the company's external one."""

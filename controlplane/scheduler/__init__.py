@@ -1,0 +1,1 @@
+"""The scheduler: pure filters and scores over a snapshot, and a shell that binds."""

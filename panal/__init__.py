@@ -1,0 +1,1 @@
+"""A whole Kubernetes cluster made of ordinary processes. What every part shares, and the `panal` command."""

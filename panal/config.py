@@ -1,0 +1,174 @@
+"""The cluster's and a node's configuration: what `cluster.yaml` says, resolved into frozen dataclasses.
+
+`ClusterConfig` is what the user wrote plus defaults; `NodeConfig` is what one node's processes need to know and is
+written as JSON beside the node's state. Both are plain data: reading them starts nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+NetworkKind = Literal["netns", "loopback"]
+ProxyMode = Literal["netfilter", "userspace"]
+RuntimeKind = Literal["namespaces", "plain"]
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node of the cluster. `cpu` and `memory` are Kubernetes quantities: the node's capacity as it is told."""
+
+    name: str
+    address: str
+    pod_cidr: str
+    cpu: str = "4"
+    memory: str = "10Gi"
+    pods: int = 110
+    control_plane: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """A host of the company LAN outside the cluster. `role` says which program it runs, if any."""
+
+    name: str
+    address: str
+    role: Literal["client", "loadbalancer", "dns"] = "client"
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """A port of the external load balancer's own address, forwarded to a NodePort of every healthy node."""
+
+    port: int
+    node_port: int
+
+
+@dataclass(frozen=True)
+class LoadBalancerSpec:
+    """The external load balancer: `addresses` are the pool it gives to Services of type LoadBalancer (first..last)."""
+
+    name: str = "lb"
+    address: str = "192.168.0.10"
+    addresses: tuple[str, str] = ("192.168.0.11", "192.168.0.99")
+    frontends: tuple[Frontend, ...] = (Frontend(80, 30880),)
+
+
+@dataclass(frozen=True)
+class ExternalDNSSpec:
+    """The company's DNS server; it is authoritative for `domains` and learns their hosts from the cluster."""
+
+    name: str = "dns"
+    address: str = "192.168.0.2"
+    domains: tuple[str, ...] = ("miempresa.com",)
+
+
+@dataclass(frozen=True)
+class IngressSpec:
+    """The bundled ingress controller's Service. `enabled: false` leaves it to the user's own manifests."""
+
+    enabled: bool = True
+    cluster_ip: str | None = None
+    port: int = 80
+    node_port: int = 30880
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """A whole cluster. Addresses are already those of the chosen network (127.x.y.z in `loopback`)."""
+
+    name: str
+    network: NetworkKind
+    proxy_mode: ProxyMode
+    runtime: RuntimeKind
+    nodes: tuple[NodeSpec, ...]
+    hosts: tuple[HostSpec, ...]
+    lan: str = "192.168.0.0/16"
+    pod_cidr: str = "10.244.0.0/16"
+    service_cidr: str = "10.96.0.0/12"
+    dns_service_ip: str = "10.96.0.10"
+    cluster_domain: str = "cluster.local"
+    node_ports: tuple[int, int] = (30000, 32767)
+    load_balancer: LoadBalancerSpec = LoadBalancerSpec()
+    external_dns: ExternalDNSSpec = ExternalDNSSpec()
+    ingress: IngressSpec = IngressSpec()
+    api_port: int = 0
+    """Port on 127.0.0.1 of this machine that leads to the API server; chosen before the cluster starts, never 0 then."""
+    http_port: int = 0
+    """Port on 127.0.0.1 of this machine that leads to the load balancer's first frontend."""
+
+    @property
+    def control_plane(self) -> NodeSpec:
+        """The node whose static pods are the control plane."""
+        return next(node for node in self.nodes if node.control_plane)
+
+    @property
+    def kubernetes_service_ip(self) -> str:
+        """The first address of the Service range: the ClusterIP of default/kubernetes."""
+        return str(next(ipaddress.ip_network(self.service_cidr).hosts()))
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """What kubelet, runtime and network of one node need. Written to `nodes/NAME/node.json`, mode 0600."""
+
+    cluster: str
+    node: NodeSpec
+    network: NetworkKind
+    proxy_mode: ProxyMode
+    runtime: RuntimeKind
+    home: str
+    """The cluster's folder; see `panal.paths.ClusterPaths`."""
+    server: str
+    """The API server's URL as the node reaches it, for example https://192.168.0.100:6443."""
+    cluster_dns: str
+    cluster_domain: str
+    service_cidr: str
+    cluster_pod_cidr: str
+    kubelet_port: int = 10250
+
+
+def dump(config: ClusterConfig | NodeConfig) -> bytes:
+    """The configuration as JSON, readable again by `load_cluster` or `load_node`."""
+    return orjson.dumps(dataclasses.asdict(config), option=orjson.OPT_INDENT_2)
+
+
+def load_node(path: Path) -> NodeConfig:
+    """Read a NodeConfig written by `dump`. Raises OSError or ValueError."""
+    raw = orjson.loads(path.read_bytes())
+    return NodeConfig(**{**raw, "node": NodeSpec(**raw["node"])})
+
+
+def load_cluster(path: Path) -> ClusterConfig:
+    """Read a ClusterConfig written by `dump`. Raises OSError or ValueError."""
+    raw: dict[str, Any] = orjson.loads(path.read_bytes())
+    lb, dns = raw["load_balancer"], raw["external_dns"]
+    return ClusterConfig(
+        **{
+            **raw,
+            "nodes": tuple(NodeSpec(**node) for node in raw["nodes"]),
+            "hosts": tuple(HostSpec(**host) for host in raw["hosts"]),
+            "node_ports": _pair(raw["node_ports"]),
+            "load_balancer": LoadBalancerSpec(
+                **{
+                    **lb,
+                    "addresses": _pair(lb["addresses"]),
+                    "frontends": tuple(Frontend(**frontend) for frontend in lb["frontends"]),
+                }
+            ),
+            "external_dns": ExternalDNSSpec(**{**dns, "domains": tuple(dns["domains"])}),
+            "ingress": IngressSpec(**raw["ingress"]),
+        }
+    )
+
+
+def _pair(values: Sequence[Any]) -> tuple[Any, Any]:
+    first, last = values
+    return first, last

@@ -1,0 +1,1 @@
+"""The data paths: Services (kube-proxy), ingress, external load balancer, forwarding."""

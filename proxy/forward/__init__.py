@@ -1,0 +1,1 @@
+"""The forwarding engine: one epoll loop that moves TCP and UDP."""

@@ -1,0 +1,1 @@
+"""The ingress controller: a pure route table, and a server that follows it."""

@@ -1,0 +1,1 @@
+"""The external load balancer: addresses for Services of type LoadBalancer, health checks, forwarding."""
