@@ -12,7 +12,9 @@ def panal_home(environ: Mapping[str, str]) -> Path:
     """`$PANAL_HOME`, else `panal` in the XDG state directory (XDG Base Directory Specification)."""
     if home := environ.get("PANAL_HOME"):
         return Path(home).absolute()
-    state = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".local", "state")
+    state = environ.get("XDG_STATE_HOME") or os.path.join(
+        environ.get("HOME") or os.path.expanduser("~"), ".local", "state"
+    )
     return Path(state) / "panal"
 
 
