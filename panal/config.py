@@ -100,7 +100,7 @@ class ClusterConfig:
     external_dns: ExternalDNSSpec = ExternalDNSSpec()
     ingress: IngressSpec = IngressSpec()
     api_port: int = 0
-    """Port on 127.0.0.1 of this machine that leads to the API server; chosen before the cluster starts, never 0 then."""
+    """Port on 127.0.0.1 of this machine that leads to the API server; chosen before the cluster starts."""
     http_port: int = 0
     """Port on 127.0.0.1 of this machine that leads to the load balancer's first frontend."""
 

@@ -1,7 +1,7 @@
 """Logging as every component does it: one line an event, in klog's shape, to standard error.
 
-`I1123 18:04:05.123456 kube-proxy services.py:42] message`. Line breaks and control characters in messages are escaped, so that nothing
-from a request can forge a line.
+`I1123 18:04:05.123456 kube-proxy services.py:42] message`. Line breaks and control
+characters in messages are escaped, so that nothing from a request can forge a line.
 """
 
 from __future__ import annotations
