@@ -1,0 +1,102 @@
+"""What only a store on disk can promise: durability, a lock, and plain words when the disk is bad."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from panal.controlplane.store.contract import StoreError
+from panal.controlplane.store.sqlite import SQLiteStore
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from panal.controlplane.store.sqlite import SQLiteStore
+
+async def main():
+    store = await SQLiteStore.open(Path(sys.argv[1]))
+    async def writer(name):
+        revision = 0
+        for number in range(100_000):
+            revision = await store.append(f"/{name}", str(number).encode(), expect=revision)
+            print(name, number, revision, flush=True)
+    await asyncio.gather(*(writer(f"w{n}") for n in range(8)))
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    acknowledged: dict[str, tuple[int, int]] = {}
+    with process.stdout as lines:
+        for count, line in enumerate(lines):
+            if count == 1000:
+                os.kill(process.pid, signal.SIGKILL)
+            if line.endswith("\n"):
+                name, number, revision = line.split()
+                acknowledged["/" + name] = (int(number), int(revision))
+    assert process.wait() == -signal.SIGKILL
+    store = await SQLiteStore.open(tmp_path)
+    assert len(acknowledged) == 8
+    for key, (number, revision) in acknowledged.items():
+        entry = await store.get(key)
+        assert entry is not None
+        assert entry.revision >= revision
+        assert int(entry.value) >= number
+    last = await store.revision()
+    assert await store.append("/new", b"v", expect=0) == last + 1
+    await store.close()
+
+
+async def test_a_store_opened_again_knows_its_history(tmp_path: Path) -> None:
+    store = await SQLiteStore.open(tmp_path)
+    await store.append("/a", b"1", expect=0)
+    await store.append("/a", b"2", expect=1)
+    await store.append("/b", b"1", expect=0)
+    await store.compact(1)
+    await store.close()
+    store = await SQLiteStore.open(tmp_path)
+    assert (await store.revision(), await store.oldest()) == (3, 1)
+    page = await store.list("/", at=1)
+    assert [entry.value for entry in page.entries] == [b"1"]
+    await store.close()
+
+
+async def test_writes_that_wait_together_share_a_commit(tmp_path: Path) -> None:
+    store = await SQLiteStore.open(tmp_path)
+    revisions = await asyncio.gather(*(store.append(f"/{n}", b"v", expect=0) for n in range(2000)))
+    assert sorted(revisions) == list(range(1, 2001))
+    await store.close()
+
+
+async def test_a_second_process_is_told_the_folder_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("panal.controlplane.store.sqlite.LOCK_PATIENCE", 0.05)
+    store = await SQLiteStore.open(tmp_path)
+    with pytest.raises(StoreError, match="in use by another API server"):
+        await SQLiteStore.open(tmp_path)
+    await store.close()
+
+
+async def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreError, match=r"store\.db cannot be used"):
+        await SQLiteStore.open(tmp_path)
+
+
+async def test_files_are_for_the_owner_only(tmp_path: Path) -> None:
+    store = await SQLiteStore.open(tmp_path / "store")
+    await store.append("/a", b"secret", expect=0)
+    for path in (tmp_path / "store").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert (tmp_path / "store").stat().st_mode & 0o077 == 0
+    await store.close()
