@@ -1,7 +1,7 @@
 """Label and field selectors, in every syntax of the API, with Kubernetes' own words for what can't be parsed.
 
 `parse_labels("app=web,tier in (a,b),!old")`, `from_label_selector({"matchLabels": ...})` and
-`parse_fields("spec.nodeName=a")`; each result has `.matches(mapping)`. A selector that can't be parsed raises BadRequest.
+`parse_fields("spec.nodeName=a")`; each result has `.matches(mapping)`. What can't be parsed raises BadRequest.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,7 +122,5 @@ def test_a_printed_selector_parses_to_the_same_one(requirements: list[Requiremen
 @given(st.text(max_size=30))
 def test_any_text_is_a_selector_or_a_bad_request(text: str) -> None:
     for parse in (parse_labels, parse_fields):
-        try:
-            parse(text).matches({"a": "b"})
-        except BadRequest as refusal:
-            assert refusal.message
+        with contextlib.suppress(BadRequest):
+            assert parse(text).matches({"a": "b"}) in (True, False)
