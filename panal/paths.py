@@ -58,8 +58,8 @@ class NodePaths:
 
     @property
     def proxy_socket(self) -> Path:
-        """Where the node's kube-proxy shows its table to `panal rules`."""
-        return self.root / "kube-proxy.sock"
+        """Where the node's kube-proxy shows its table to `panal rules`; its pod mounts the folder."""
+        return self.root.parent.parent / "run" / f"kube-proxy-{self.root.name}.sock"
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,11 @@ class ClusterPaths:
     def edge_socket(self) -> Path:
         """Hands out the listening sockets made outside the cluster's network, by SCM_RIGHTS."""
         return self.root / "edge.sock"
+
+    @property
+    def run(self) -> Path:
+        """Sockets that pods of Panal's own serve to the command."""
+        return self.root / "run"
 
     @property
     def namespaces(self) -> Path:

@@ -1,0 +1,380 @@
+"""The cluster's own manifests: the control plane as static pods; kube-proxy, cluster DNS and ingress as workloads.
+
+Laid out as kubeadm does (names, labels, service accounts, flags), so that `kubectl get pods -n kube-system` reads as it
+should. Paths of the machine are mounted at the same path inside, for the plain runtime has no mounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .bundled import image
+from .config import ClusterConfig
+from .paths import ClusterPaths
+from .pki import node_server
+
+Object = dict[str, Any]
+
+_SYSTEM = "kube-system"
+INGRESS_NAMESPACE = "ingress"
+INGRESS_CLASS = "panal"
+INGRESS_CONTROLLER = "panal.dev/ingress-controller"
+
+
+def control_plane(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
+    """The static pods of the first node, kube-apiserver first."""
+    return [_apiserver(config, paths), _controller_manager(config, paths), _scheduler(paths)]
+
+
+def _static_pod(
+    name: str, command: Sequence[str], folders: Mapping[str, tuple[Path, str, bool]], **container: Any
+) -> Object:
+    volumes = [
+        {"name": volume, "hostPath": {"path": str(path), "type": kind}} for volume, (path, kind, _) in folders.items()
+    ]
+    mounts = [
+        {"name": volume, "mountPath": str(path), **({"readOnly": True} if readonly else {})}
+        for volume, (path, _, readonly) in folders.items()
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": _SYSTEM,
+            "labels": {"component": name, "tier": "control-plane"},
+        },
+        "spec": {
+            "hostNetwork": True,
+            "priority": 2000001000,
+            "priorityClassName": "system-node-critical",
+            "containers": [
+                {
+                    "name": name,
+                    "image": image(name),
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": [name, *command],
+                    "volumeMounts": mounts,
+                    **container,
+                }
+            ],
+            "volumes": volumes,
+        },
+    }
+
+
+def _apiserver(config: ClusterConfig, paths: ClusterPaths) -> Object:
+    address, pki = config.control_plane.address, paths.pki
+    first, last = config.node_ports
+    probe = {"httpGet": {"host": address, "path": "/livez", "port": 6443, "scheme": "HTTPS"}, "timeoutSeconds": 15}
+    return _static_pod(
+        "kube-apiserver",
+        [
+            f"--advertise-address={address}",
+            f"--bind-address={address}",
+            "--secure-port=6443",
+            f"--data-dir={paths.store}",
+            f"--client-ca-file={pki}/ca.crt",
+            f"--tls-cert-file={pki}/apiserver.crt",
+            f"--tls-private-key-file={pki}/apiserver.key",
+            f"--service-account-key-file={pki}/sa.pub",
+            f"--service-account-signing-key-file={pki}/sa.key",
+            f"--service-account-issuer=https://kubernetes.default.svc.{config.cluster_domain}",
+            f"--service-cluster-ip-range={config.service_cidr}",
+            f"--service-node-port-range={first}-{last}",
+            f"--kubelet-client-certificate={pki}/apiserver-kubelet-client.crt",
+            f"--kubelet-client-key={pki}/apiserver-kubelet-client.key",
+            f"--kubelet-certificate-authority={pki}/ca.crt",
+            f"--edge-socket={paths.edge_socket}",
+        ],
+        {
+            "store": (paths.store, "DirectoryOrCreate", False),
+            "pki": (pki, "Directory", True),
+            "edge": (paths.edge_socket, "Socket", False),
+        },
+        resources={"requests": {"cpu": "250m"}},
+        livenessProbe={**probe, "failureThreshold": 8, "periodSeconds": 10, "initialDelaySeconds": 10},
+    )
+
+
+def _controller_manager(config: ClusterConfig, paths: ClusterPaths) -> Object:
+    kubeconfig = paths.root / "controller-manager.conf"
+    return _static_pod(
+        "kube-controller-manager",
+        [
+            f"--kubeconfig={kubeconfig}",
+            f"--root-ca-file={paths.pki}/ca.crt",
+            f"--cluster-cidr={config.pod_cidr}",
+            f"--service-cluster-ip-range={config.service_cidr}",
+        ],
+        {"kubeconfig": (kubeconfig, "File", True), "ca": (paths.pki / "ca.crt", "File", True)},
+        resources={"requests": {"cpu": "200m"}},
+    )
+
+
+def _scheduler(paths: ClusterPaths) -> Object:
+    kubeconfig = paths.root / "scheduler.conf"
+    return _static_pod(
+        "kube-scheduler",
+        [f"--kubeconfig={kubeconfig}"],
+        {"kubeconfig": (kubeconfig, "File", True)},
+        resources={"requests": {"cpu": "100m"}},
+    )
+
+
+def addons(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
+    """What is applied through the API once it answers, in this order."""
+    objects = [*_lan_access(), *_kube_proxy(config, paths), *_cluster_dns(config)]
+    if config.ingress.enabled:
+        objects += ingress_controller(config)
+    return objects
+
+
+def _meta(name: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Object:
+    return {
+        "name": name,
+        **({"namespace": namespace} if namespace else {}),
+        **({"labels": dict(labels)} if labels else {}),
+    }
+
+
+def _service_account(name: str, namespace: str) -> Object:
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _meta(name, namespace)}
+
+
+def _role(name: str, rules: Sequence[Mapping[str, Any]]) -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": _meta(name),
+        "rules": [dict(rule) for rule in rules],
+    }
+
+
+def _binding(name: str, role: str, subject: Mapping[str, str]) -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": _meta(name),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [dict(subject)],
+    }
+
+
+def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Object:
+    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+
+
+_READ = ("get", "list", "watch")
+
+
+def _lan_access() -> list[Object]:
+    """What the external load balancer and the external DNS may do."""
+    rules = [
+        _rule("", ["nodes", "services"], _READ),
+        _rule("", ["services/status"], ["update", "patch"]),
+        _rule("networking.k8s.io", ["ingresses", "ingressclasses"], _READ),
+        _rule("", ["events"], ["create", "patch"]),
+    ]
+    group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "panal:lan"}
+    return [_role("panal:lan", rules), _binding("panal:lan", "panal:lan", group)]
+
+
+def _deployment(
+    name: str, namespace: str, labels: Mapping[str, str], pod: Mapping[str, Any], *, replicas: int = 1
+) -> Object:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _meta(name, namespace, labels),
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": dict(labels)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
+            "template": {"metadata": {"labels": dict(labels)}, "spec": dict(pod)},
+        },
+    }
+
+
+def _kube_proxy(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
+    labels = {"k8s-app": "kube-proxy"}
+    host, _, port = node_server(config).removeprefix("https://").rpartition(":")
+    container = {
+        "name": "kube-proxy",
+        "image": image("kube-proxy"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": [
+            "kube-proxy",
+            f"--proxy-mode={config.proxy_mode}",
+            f"--cluster-cidr={config.pod_cidr}",
+            "--hostname-override=$(NODE_NAME)",
+            "--node-ip=$(NODE_IP)",
+            f"--table-socket={paths.run}/kube-proxy-$(NODE_NAME).sock",
+        ],
+        "env": [
+            {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+            # The way to the API that does not need kube-proxy itself.
+            {"name": "KUBERNETES_SERVICE_HOST", "value": host},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": port},
+        ],
+        "securityContext": {"privileged": True},
+        "volumeMounts": [{"name": "run", "mountPath": str(paths.run)}],
+    }
+    return [
+        _service_account("kube-proxy", _SYSTEM),
+        _binding(
+            "kubeadm:node-proxier",
+            "system:node-proxier",
+            {"kind": "ServiceAccount", "name": "kube-proxy", "namespace": _SYSTEM},
+        ),
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": _meta("kube-proxy", _SYSTEM, labels),
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "updateStrategy": {"type": "RollingUpdate"},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "hostNetwork": True,
+                        "serviceAccountName": "kube-proxy",
+                        "priorityClassName": "system-node-critical",
+                        "tolerations": [{"operator": "Exists"}],
+                        "nodeSelector": {"kubernetes.io/os": "linux"},
+                        "containers": [container],
+                        "volumes": [{"name": "run", "hostPath": {"path": str(paths.run), "type": "DirectoryOrCreate"}}],
+                    },
+                },
+            },
+        },
+    ]
+
+
+def _cluster_dns(config: ClusterConfig) -> list[Object]:
+    labels = {"k8s-app": "kube-dns"}
+    forwards = [f"--forward={domain}={config.external_dns.address}" for domain in config.external_dns.domains]
+    host, _, port = node_server(config).removeprefix("https://").rpartition(":")
+    container = {
+        "name": "coredns",
+        "image": image("cluster-dns"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["cluster-dns", f"--cluster-domain={config.cluster_domain}", *forwards],
+        "env": [
+            # Straight to the API server: DNS is up before the node's Service rules are.
+            {"name": "KUBERNETES_SERVICE_HOST", "value": host},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": port},
+        ],
+        "ports": [
+            {"containerPort": 53, "name": "dns", "protocol": "UDP"},
+            {"containerPort": 53, "name": "dns-tcp", "protocol": "TCP"},
+        ],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181, "scheme": "HTTP"}},
+        "livenessProbe": {
+            "httpGet": {"path": "/health", "port": 8080, "scheme": "HTTP"},
+            "initialDelaySeconds": 60,
+            "timeoutSeconds": 5,
+            "failureThreshold": 5,
+        },
+        "resources": {"requests": {"cpu": "100m", "memory": "70Mi"}},
+    }
+    pod = {
+        "serviceAccountName": "coredns",
+        "priorityClassName": "system-cluster-critical",
+        "dnsPolicy": "Default",
+        "nodeSelector": {"kubernetes.io/os": "linux", "node-role.kubernetes.io/control-plane": ""},
+        "tolerations": [
+            {"key": "CriticalAddonsOnly", "operator": "Exists"},
+            {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+        ],
+        "containers": [container],
+    }
+    rules = [
+        _rule("", ["endpoints", "services", "pods", "namespaces"], ("list", "watch")),
+        _rule("discovery.k8s.io", ["endpointslices"], ("list", "watch")),
+    ]
+    subject = {"kind": "ServiceAccount", "name": "coredns", "namespace": _SYSTEM}
+    return [
+        _service_account("coredns", _SYSTEM),
+        _role("system:coredns", rules),
+        _binding("system:coredns", "system:coredns", subject),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": _meta(
+                "kube-dns",
+                _SYSTEM,
+                {**labels, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
+            ),
+            "spec": {
+                "clusterIP": config.dns_service_ip,
+                "selector": labels,
+                "ports": [
+                    {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+                    {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+                ],
+            },
+        },
+        _deployment("coredns", _SYSTEM, labels, pod),
+    ]
+
+
+def ingress_controller(config: ClusterConfig) -> list[Object]:
+    """The bundled ingress controller: its class (the default one), rights, Deployment and NodePort Service."""
+    labels = {"app.kubernetes.io/name": "ingress"}
+    container = {
+        "name": "controller",
+        "image": image("ingress"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": [
+            "ingress",
+            f"--controller-class={INGRESS_CONTROLLER}",
+            f"--ingress-class={INGRESS_CLASS}",
+            f"--publish-status-address={config.load_balancer.address}",
+        ],
+        "ports": [{"name": "http", "containerPort": 80}, {"name": "https", "containerPort": 443}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 10254, "scheme": "HTTP"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "90Mi"}},
+    }
+    rules = [
+        _rule("", ["services", "endpoints", "secrets", "configmaps", "namespaces", "nodes", "pods"], _READ),
+        _rule("discovery.k8s.io", ["endpointslices"], _READ),
+        _rule("networking.k8s.io", ["ingresses", "ingressclasses"], _READ),
+        _rule("networking.k8s.io", ["ingresses/status"], ["update", "patch"]),
+        _rule("", ["events"], ["create", "patch"]),
+    ]
+    subject = {"kind": "ServiceAccount", "name": "ingress", "namespace": INGRESS_NAMESPACE}
+    service: Object = {
+        "type": "NodePort",
+        "selector": labels,
+        "ports": [
+            {"name": "http", "port": config.ingress.port, "targetPort": "http", "nodePort": config.ingress.node_port}
+        ],
+    }
+    if config.ingress.cluster_ip:
+        service["clusterIP"] = config.ingress.cluster_ip
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": _meta(INGRESS_NAMESPACE)},
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": {
+                **_meta(INGRESS_CLASS),
+                "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"},
+            },
+            "spec": {"controller": INGRESS_CONTROLLER},
+        },
+        _service_account("ingress", INGRESS_NAMESPACE),
+        _role("panal:ingress", rules),
+        _binding("panal:ingress", "panal:ingress", subject),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": _meta("ingress", INGRESS_NAMESPACE, labels),
+            "spec": service,
+        },
+        _deployment("ingress", INGRESS_NAMESPACE, labels, {"serviceAccountName": "ingress", "containers": [container]}),
+    ]

@@ -1,0 +1,126 @@
+"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, prctl. Errors are OSErrors that say what was tried.
+
+Importing this does no more than name them: ctypes and the C library are loaded at the first call. All of them act on
+the calling thread, as the kernel has it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+
+MNT_DETACH = 2
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@functools.cache
+def _libc() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, what: str, *arguments: Any) -> None:
+    import ctypes
+
+    if getattr(_libc(), name)(*arguments) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}", what)
+
+
+def unshare(flags: int) -> None:
+    """Move the calling thread (for NEWPID: its future children) into new namespaces. unshare(2)."""
+    _call("unshare", hex(flags), flags)
+
+
+def setns(fd: int, kind: int = 0) -> None:
+    """Enter the namespace that `fd` is open on. setns(2)."""
+    _call("setns", str(fd), fd, kind)
+
+
+def mount(source: str, target: str | os.PathLike[str], kind: str = "", flags: int = 0, options: str = "") -> None:
+    """mount(2); empty strings are passed as NULL."""
+    import ctypes
+
+    _call(
+        "mount",
+        os.fspath(target),
+        os.fsencode(source) if source else None,
+        os.fsencode(target),
+        os.fsencode(kind) if kind else None,
+        ctypes.c_ulong(flags),
+        os.fsencode(options) if options else None,
+    )
+
+
+def umount(target: str | os.PathLike[str], flags: int = MNT_DETACH) -> None:
+    """umount2(2)."""
+    _call("umount2", os.fspath(target), os.fsencode(target), flags)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """pivot_root(2), which the C library has no function for."""
+    import ctypes
+
+    if _libc().syscall(_pivot_root_number(), os.fsencode(new_root), os.fsencode(put_old)) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"pivot_root: {os.strerror(number)}", new_root)
+
+
+def _pivot_root_number() -> int:
+    """The system call's number on this machine: asm/unistd.h of x86-64, and the generic table of all newer ones."""
+    return 155 if os.uname().machine == "x86_64" else 41
+
+
+def sethostname(name: str) -> None:
+    """Name this UTS namespace. sethostname(2)."""
+    encoded = os.fsencode(name)
+    _call("sethostname", name, encoded, len(encoded))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Get this signal when the parent ends. PR_SET_PDEATHSIG; the caller checks that the parent still lives."""
+    _call("prctl", "PR_SET_PDEATHSIG", PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Adopt orphans among one's descendants. PR_SET_CHILD_SUBREAPER."""
+    _call("prctl", "PR_SET_CHILD_SUBREAPER", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def name_process(name: str) -> None:
+    """The name that `ps` and `top` show, at most 15 bytes. PR_SET_NAME."""
+    _call("prctl", "PR_SET_NAME", PR_SET_NAME, os.fsencode(name)[:15] + b"\0", 0, 0, 0)
+
+
+def map_user(uid: int, gid: int) -> None:
+    """In a user namespace just made: become its root, standing for `uid` and `gid` outside. user_namespaces(7)."""
+    for path, text in (
+        ("/proc/self/setgroups", "deny"),
+        ("/proc/self/uid_map", f"0 {uid} 1"),
+        ("/proc/self/gid_map", f"0 {gid} 1"),
+    ):
+        with open(path, "w") as file:
+            file.write(text)
