@@ -82,17 +82,25 @@ def probe(environ: Mapping[str, str]) -> Capability:
 
 
 def _try_all(nft: str | None) -> dict[str, str | None]:
-    missing: dict[str, str | None] = {"namespaces": None, "overlay": None, "netfilter": None}
-    try:
-        enter_namespaces()
-        _in_first_process(_mount_proc)
-        _try_network()
-    except OSError as error:
-        reason = f"this machine refuses namespaces ({error.strerror or error})"
-        return {"namespaces": reason, "overlay": reason, "netfilter": reason}
-    missing["overlay"] = _reason(_try_overlay)
-    missing["netfilter"] = _reason(lambda: _try_nft(nft)) if nft else "the nft program is not installed"
-    return missing
+    """Namespaces first; the rest is tried in them, by a process 1, as nothing can be forked once that has ended."""
+    if reason := _reason(enter_namespaces):
+        return _refused(reason)
+    return _in_child(lambda: _try_inside(nft)) or _refused("process 1 died")
+
+
+def _refused(reason: str) -> dict[str, str | None]:
+    sentence = f"this machine refuses namespaces ({reason})"
+    return {"namespaces": sentence, "overlay": sentence, "netfilter": sentence}
+
+
+def _try_inside(nft: str | None) -> dict[str, str | None]:
+    if reason := _reason(_mount_proc) or _reason(_try_network):
+        return _refused(reason)
+    return {
+        "namespaces": None,
+        "overlay": _reason(_try_overlay),
+        "netfilter": _reason(lambda: _try_nft(nft)) if nft else "the nft program is not installed",
+    }
 
 
 def _reason(attempt: Callable[[], None]) -> str | None:
@@ -104,7 +112,6 @@ def _reason(attempt: Callable[[], None]) -> str | None:
 
 
 def _mount_proc() -> None:
-    linux.unshare(linux.CLONE_NEWNS)
     linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
 
 
@@ -151,13 +158,6 @@ def _try_nft(nft: str) -> None:
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
         first = os.pread(errors, 400, 0).decode(errors="replace").strip().partition("\n")[0]
         raise OSError(0, f"nft refuses NAT rules here: {first}")
-
-
-def _in_first_process(work: Callable[[], None]) -> None:
-    """Run `work` as process 1 of the PID namespace just made, and raise its OSError here."""
-    answer = _in_child(lambda: {"reason": _reason(work)})
-    if (reason := answer.get("reason", "process 1 died")) is not None:
-        raise OSError(0, str(reason))
 
 
 def _in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

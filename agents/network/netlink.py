@@ -78,9 +78,7 @@ class Netlink:
     def __enter__(self) -> Netlink:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def add_bridge(self, name: str) -> None:
@@ -91,7 +89,7 @@ class Netlink:
     def add_veth(
         self, name: str, address: str, peer: str, peer_address: str, peer_netns: int, *, master: int | None = None
     ) -> None:
-        """A pair: `name` here, up, in the bridge `master` if given; `peer`, down, in the namespace of that descriptor."""
+        """A pair: `name` here, up, in the bridge `master` if given; `peer`, down, in the other namespace."""
         peer_link = (
             link_header()
             + attribute(IFLA_IFNAME, string(peer))
@@ -124,7 +122,7 @@ class Netlink:
     def add_route(
         self, destination: str, prefix: int, *, index: int, gateway: str | None = None, onlink: bool = False
     ) -> None:
-        """Packets to `destination` leave by a device, by way of `gateway` if given; `onlink`: that needs no route itself."""
+        """Send `destination` by a device, by way of `gateway` if given; `onlink`: that needs no route itself."""
         scope = RT_SCOPE_LINK if gateway is None else RT_SCOPE_UNIVERSE
         body = struct.pack(
             "=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST,
