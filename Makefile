@@ -1,0 +1,44 @@
+# Every target does its own set-up: a virtual environment in .venv and missing Debian programs in .tools.
+# Nothing is installed outside this folder, and no root is needed.
+
+SHELL := /bin/sh
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
+export PYTHONDONTWRITEBYTECODE :=
+WORKERS ?= 2
+
+.PHONY: help setup demo demo-down test lint unit cluster bench-boot clean
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: ## Make .venv and bring nft, nginx and busybox into .tools where the machine lacks them
+	@./scripts/venv.sh
+	@./scripts/tools.sh nft nginx busybox
+
+demo: setup ## Bring up the miempresa cluster, send requests across it, and leave it running
+	@.venv/bin/python examples/miempresa/demo.py
+
+demo-down: setup ## End the demo's cluster
+	@.venv/bin/panal down --name miempresa
+
+test: setup lint ## Everything CI checks: style, types, import contracts, all tests
+	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check -q . || { echo "ruff format . would change the files above"; .venv/bin/ruff format --check .; exit 1; }
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+unit: setup ## The tests that start no cluster
+	@.venv/bin/python -m pytest -n $(WORKERS) -m "not cluster"
+
+cluster: setup ## The tests that start whole clusters
+	@.venv/bin/python -m pytest -m cluster
+
+bench-boot: setup ## Time the stages of a cluster's start, 5 runs, and its memory
+	@.venv/bin/python benchmarks/boot.py
+
+clean: ## Remove what setup made
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
