@@ -1,0 +1,223 @@
+"""A pod's status as the kubelet reports it, from what is seen of the pod. Pure.
+
+`pod_status` builds the whole status; `changes` is the patch that turns the API's copy into it, or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..runtime.contract import Container, ContainerState
+from . import backoff, decide, podspec
+from .conditions import conditions, phase
+from .model import Failure, Phase, Seen
+from .podspec import ContainerSpec, Pod
+
+Messages = Callable[[Container, ContainerSpec], str]
+"""The termination message of an ended container (its file, or the end of its log)."""
+
+LOST = "The container could not be located when the pod was deleted.  The container used to be Running"
+KILLED = 137
+
+
+def pod_status(
+    pod: Pod, seen: Seen, now: float, *, host_ip: str, began_at: float, message_of: Messages, old: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The pod's status at `now`. `old` is the status last reported: times and terminal phases are kept from it."""
+    ending = decide.must_end(pod, seen, now)
+    builder = _Containers(pod, seen, now, ending, message_of)
+    inits = {spec["name"]: builder.status(spec, init=True) for spec in podspec.init_containers(pod)}
+    mains = {spec["name"]: builder.status(spec, init=False) for spec in podspec.containers(pod)}
+    every = {**inits, **mains}
+    end = seen.end or decide.overdue(pod, seen, now)
+    at_rest = ending and not seen.running()
+    found_phase = end.phase if end and at_rest else phase(pod, every, at_rest)
+    old_phase = old.get("phase")
+    if old_phase in (Phase.SUCCEEDED, Phase.FAILED):
+        found_phase = Phase(old_phase)
+    status: dict[str, Any] = {"phase": str(found_phase)}
+    status["conditions"] = conditions(
+        pod, every, found_phase, bool(seen.sandbox and seen.sandbox.ready), old.get("conditions") or (), now
+    )
+    if end and at_rest:
+        status["reason"], status["message"] = end.reason, end.message
+    elif old_phase == found_phase:
+        status.update({field: old[field] for field in ("reason", "message") if old.get(field)})
+    status["hostIP"], status["hostIPs"] = host_ip, [{"ip": host_ip}]
+    if ip := _pod_ip(pod, seen, host_ip, old):
+        status["podIP"], status["podIPs"] = ip, [{"ip": ip}]
+    status["startTime"] = old.get("startTime") or podspec.timestamp(began_at)
+    if inits:
+        status["initContainerStatuses"] = list(inits.values())
+    status["containerStatuses"] = list(mains.values())
+    status["qosClass"] = old.get("qosClass") or (pod.get("status") or {}).get("qosClass") or qos_class(pod)
+    if (generation := pod["metadata"].get("generation")) is not None:
+        status["observedGeneration"] = generation
+    return status
+
+
+def _pod_ip(pod: Pod, seen: Seen, host_ip: str, old: Mapping[str, Any]) -> str:
+    if seen.sandbox is not None:
+        return seen.sandbox.ip
+    return host_ip if podspec.host_network(pod) else str(old.get("podIP") or "")
+
+
+class _Containers:
+    """Builds the containerStatuses of one pod."""
+
+    def __init__(self, pod: Pod, seen: Seen, now: float, ending: bool, message_of: Messages) -> None:
+        self._pod, self._seen, self._now, self._ending, self._message_of = pod, seen, now, ending, message_of
+
+    def status(self, spec: ContainerSpec, *, init: bool) -> dict[str, Any]:
+        name = spec["name"]
+        attempts = list(self._seen.containers.get(name) or ())
+        newest = attempts[-1] if attempts else None
+        last = self._terminated(attempts[-2], spec) if len(attempts) > 1 else None
+        status = self._base(spec, newest)
+        if newest is None:
+            self._forgotten(spec, status)
+            return status
+        state = self._state(newest, spec)
+        if "terminated" in state and (waiting := self._waiting_again(spec, newest, init)) is not None:
+            last, state = state["terminated"], {"waiting": waiting}
+        status["state"] = state
+        if last is not None:
+            status["lastState"] = {"terminated": last}
+        running = "running" in state
+        started = running and newest.id in self._seen.started
+        status["started"] = started
+        status["ready"] = started and newest.id in self._seen.ready
+        if init and not podspec.is_sidecar(spec):
+            status["ready"] = state.get("terminated", {}).get("exitCode") == 0
+        return status
+
+    def _base(self, spec: ContainerSpec, newest: Container | None) -> dict[str, Any]:
+        base: dict[str, Any] = {
+            "name": spec["name"],
+            "state": {"waiting": {"reason": "ContainerCreating"}},
+            "lastState": {},
+            "ready": False,
+            "restartCount": newest.config.attempt if newest else 0,
+            "image": spec.get("image", ""),
+            "imageID": newest.image_ref if newest else "",
+            "started": False,
+        }
+        if newest:
+            base["containerID"] = container_id(newest)
+        if resources := spec.get("resources"):
+            base["resources"] = resources
+            if requests := resources.get("requests"):
+                base["allocatedResources"] = requests
+        if mounts := spec.get("volumeMounts"):
+            base["volumeMounts"] = [_mount_status(mount) for mount in mounts]
+        return base
+
+    def _forgotten(self, spec: ContainerSpec, status: dict[str, Any]) -> None:
+        """No container in the runtime: not started yet, failed to start, or lost since the API last heard of it."""
+        known = podspec.status_of(self._pod, spec["name"])
+        state = (known or {}).get("state") or {}
+        status["restartCount"] = int((known or {}).get("restartCount") or 0)
+        if known and known.get("containerID"):
+            for field in ("containerID", "imageID"):
+                status[field] = known.get(field, "")
+            ended = state.get("terminated") or _lost(state, known)
+            if self._ending:
+                status["state"] = {"terminated": ended} if ended else status["state"]
+                status["ready"] = bool(known.get("ready")) and "terminated" in state
+                status["lastState"] = known.get("lastState") or {}
+                return
+            status["lastState"] = {"terminated": ended} if ended else known.get("lastState") or {}
+        status["state"] = {"waiting": self._waiting(spec)}
+
+    def _waiting(self, spec: ContainerSpec) -> dict[str, Any]:
+        if (failure := self._seen.failures.get(spec["name"])) is not None:
+            return _reason(failure)
+        return {"reason": "PodInitializing" if podspec.init_containers(self._pod) else "ContainerCreating"}
+
+    def _state(self, found: Container, spec: ContainerSpec) -> dict[str, Any]:
+        match found.state:
+            case ContainerState.RUNNING:
+                return {"running": {"startedAt": podspec.timestamp(found.started_at or found.created_at)}}
+            case ContainerState.EXITED:
+                return {"terminated": self._terminated(found, spec)}
+            case ContainerState.CREATED:
+                return {"waiting": self._waiting(spec)}
+
+    def _terminated(self, found: Container, spec: ContainerSpec) -> dict[str, Any]:
+        code = found.exit_code if found.exit_code is not None else 255
+        began = found.started_at or found.created_at
+        ended: dict[str, Any] = {
+            "exitCode": code,
+            "reason": "OOMKilled" if found.oom_killed else "Completed" if code == 0 else "Error",
+            "startedAt": podspec.timestamp(began),
+            "finishedAt": podspec.timestamp(found.finished_at or began),
+            "containerID": container_id(found),
+        }
+        if message := self._message_of(found, spec):
+            ended["message"] = message
+        return ended
+
+    def _waiting_again(self, spec: ContainerSpec, ended: Container, init: bool) -> dict[str, Any] | None:
+        """Why an ended container is shown as waiting: it failed to start, or its restart must wait."""
+        if self._ending or not decide.restarts(self._pod, spec, ended):
+            return None
+        if (failure := self._seen.failures.get(spec["name"])) is not None:
+            return _reason(failure)
+        last = self._seen.backoffs.get(spec["name"])
+        if last is not None and self._now < backoff.until(last, ended.finished_at or self._now):
+            return {"reason": "CrashLoopBackOff", "message": crash_message(self._pod, spec["name"], last.delay)}
+        return None
+
+
+def crash_message(pod: Pod, container: str, delay: float) -> str:
+    described = podspec.described(pod)
+    return f"back-off {backoff.spelled(delay)} restarting failed container={container} pod={described}"
+
+
+def container_id(found: Container) -> str:
+    return f"panal://{found.id}"
+
+
+def _reason(failure: Failure) -> dict[str, Any]:
+    return {"reason": failure.reason, **({"message": failure.message} if failure.message else {})}
+
+
+def _lost(state: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "running" not in state:
+        return None
+    return {
+        "exitCode": KILLED, "reason": "ContainerStatusUnknown", "message": LOST,
+        "startedAt": None, "finishedAt": None, "containerID": known["containerID"],
+    }  # fmt: skip
+
+
+def _mount_status(mount: Mapping[str, Any]) -> dict[str, Any]:
+    status = {"name": mount["name"], "mountPath": mount["mountPath"]}
+    return {**status, "readOnly": True, "recursiveReadOnly": "Disabled"} if mount.get("readOnly") else status
+
+
+def qos_class(pod: Pod) -> str:
+    """Guaranteed, Burstable or BestEffort, from requests and limits of cpu and memory."""
+    resources = [spec.get("resources") or {} for spec in podspec.every_container(pod)]
+    if not any((item.get("requests") or item.get("limits")) for item in resources):
+        return "BestEffort"
+    for item in resources:
+        limits = item.get("limits") or {}
+        requests = {**limits, **(item.get("requests") or {})}
+        if any(kind not in limits or limits[kind] != requests[kind] for kind in ("cpu", "memory")):
+            return "Burstable"
+    return "Guaranteed"
+
+
+def changes(wanted: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A strategic merge patch of the status, or None when the API has it all. Old addresses are deleted by key."""
+    patch: dict[str, Any] = {field: value for field, value in wanted.items() if api.get(field) != value}
+    for field in ("podIPs", "hostIPs"):
+        gone = [item["ip"] for item in api.get(field) or () if item not in wanted.get(field, ())]
+        if field in patch and gone:
+            patch[field] = patch[field] + [{"$patch": "delete", "ip": ip} for ip in gone]
+    for field in ("reason", "message"):
+        if field in api and field not in wanted:
+            patch[field] = None
+    return patch or None
