@@ -85,11 +85,16 @@ def access(path: Path, context: str | None = None) -> Access:
 
 
 def _named(document: Mapping[str, Any], section: str, name: str, key: str, path: Path) -> Mapping[str, Any]:
-    for entry in document.get(section) or ():
+    for entry in _entries(document, section):
         if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(key), dict):
             found: Mapping[str, Any] = entry[key]
             return found
     raise KubeconfigError(f"kubeconfig {path} has no {key} named {name!r}")
+
+
+def _entries(document: Mapping[str, Any], section: str) -> list[Any]:
+    entries = document.get(section)
+    return entries if isinstance(entries, list) else []
 
 
 def _pem(entry: Mapping[str, Any], field: str, path: Path) -> bytes | None:
@@ -159,7 +164,7 @@ def merge(path: Path, addition: Mapping[str, Any]) -> None:
     for section in ("clusters", "users", "contexts"):
         names = {entry["name"] for entry in addition[section]}
         kept = [
-            entry for entry in merged.get(section) or () if not (isinstance(entry, dict) and entry.get("name") in names)
+            entry for entry in _entries(merged, section) if not (isinstance(entry, dict) and entry.get("name") in names)
         ]
         merged[section] = [*kept, *addition[section]]
     merged["current-context"] = addition["current-context"]
@@ -171,13 +176,16 @@ def remove(path: Path, names: Mapping[str, str]) -> None:
     if not path.exists():
         return
     document = load(path)
-    before = orjson.dumps(document)
+    changed = False
     for section, name in names.items():
-        entries = document.get(section) or []
-        document[section] = [entry for entry in entries if not (isinstance(entry, dict) and entry.get("name") == name)]
-    if document.get("current-context") == names.get("contexts"):
-        document["current-context"] = ""
-    if orjson.dumps(document) != before:
+        entries = _entries(document, section)
+        kept = [entry for entry in entries if not (isinstance(entry, dict) and entry.get("name") == name)]
+        if len(kept) != len(entries):
+            document[section] = kept
+            changed = True
+    if changed:
+        if document.get("current-context") == names.get("contexts"):
+            document["current-context"] = ""
         _write_yaml(path, document)
 
 

@@ -1,6 +1,7 @@
 """The cluster's keys and certificates, laid out as kubeadm does.
 
-Elliptic keys (P-256), so that making them costs milliseconds. Keys are 0600. Certificates: RFC 5280; who a client is stands in its subject (CN user, O groups) as Kubernetes reads it.
+Elliptic keys (P-256), so that making them costs milliseconds. Keys are 0600.
+Certificates: RFC 5280; who a client is stands in its subject (CN user, O groups) as Kubernetes reads it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`make demo`: brings the company of the picture up, and shows one request crossing all of it.
 
-Everything shown is what a user would type; kubectl is used where the machine has it, Panal's own client where not. With --down the
-cluster ends at the end, otherwise it stays for whoever wants to look around.
+Everything shown is what a user would type; kubectl is used where the machine has it, Panal's own client where not.
+With --down the cluster ends at the end, otherwise it stays for whoever wants to look around.
 """
 
 from __future__ import annotations
