@@ -60,7 +60,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class ContainerConfig:
-    """One container. `command` and `args` replace the image's entrypoint and arguments as in Kubernetes; None keeps them."""
+    """One container. `command` and `args` replace the image's entrypoint and arguments; None keeps them."""
 
     name: str
     image: str
@@ -171,7 +171,10 @@ class Streams(Protocol):
     async def exec(
         self, container_id: str, command: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
     ) -> ExecResult:
-        """Run a command in the container, output bounded to 64 KiB a stream. Raises TimeoutError after `timeout` seconds, the command killed."""
+        """Run a command in the container, output bounded to 64 KiB a stream.
+
+        Raises TimeoutError after `timeout` seconds, the command killed.
+        """
 
     async def usage(self, container_id: str) -> Usage: ...
 
