@@ -1,0 +1,63 @@
+"""The external DNS: authoritative for the company's domains, a resolver for everything else."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from panal import log
+from panal.addresses import localized, real_port
+from panal.client import Client
+from panal.kubeconfig import KubeconfigError
+from panal.tasks import run_until_signal
+
+from ..forward import Forwarder, parse_forwards, resolvers
+from ..server import Responder, Server
+from .hosts import CompanyZones
+from .learn import Learner
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM; returns the exit code."""
+    options = _parser().parse_args(argv)
+    log.setup("external-dns")
+    serving = localized(options.address)
+    try:
+        zones = CompanyZones(options.domain, address=serving, ttl=options.ttl, serial=int(time.time()))
+        zones.fixed(options.record)
+        upstreams = parse_forwards(options.forward, resolvers(RESOLV_CONF, exclude=[options.address, serving]))
+        client = Client.from_kubeconfig(options.kubeconfig) if options.kubeconfig else None
+    except (ValueError, KubeconfigError) as error:
+        _parser().error(str(error))
+    return run_until_signal(lambda: _serve(serving, options.port, zones, Forwarder(upstreams), client))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="external-dns", description="The DNS server of the company's LAN.")
+    parser.add_argument("--kubeconfig", help="where to learn hosts of Ingresses and Services (default: nowhere)")
+    parser.add_argument("--address", required=True, help="this host's address on the LAN")
+    parser.add_argument("--port", type=int, default=53)
+    parser.add_argument("--domain", action="append", required=True, help="be the authority for it; repeatable")
+    parser.add_argument("--record", action="append", default=[], metavar="NAME=IP", help="a host; repeatable")
+    parser.add_argument("--ttl", type=int, default=5, help="seconds; short, for the cluster's names come and go")
+    parser.add_argument("--forward", action="append", default=[], metavar="[ZONE=]ADDRESS[:PORT]")
+    return parser
+
+
+async def _serve(address: str, port: int, zones: CompanyZones, forwarder: Forwarder, client: Client | None) -> None:
+    responder = Responder(zones.zones, forwarder)
+    async with Server(responder) as server:
+        await server.start(address, real_port(port))
+        if client is None:
+            await server.serve_forever()
+        else:
+            async with client:
+                await Learner(client, zones, responder.changed).run()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,263 @@
+"""The sockets of a DNS server: UDP in batches straight from the event loop, TCP with pipelining (RFC 7766).
+
+What to say is `answer.py`'s; here is the order: finished answers, zones, upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from panal.tasks import spawn
+
+from . import wire
+from .answer import answer, refuse
+from .cache import AnswerCache, pack_rotations
+from .forward import Forwarder, Unreachable
+from .wire import Query, Reply
+from .zone import Zone, Zones
+
+BATCH = 64
+"""Datagrams answered before the loop may do something else."""
+RECEIVE_BUFFER = 1 << 20
+TCP_IDLE = 10.0
+MAX_TCP_CONNECTIONS = 256
+MAX_WAITING = 2000
+"""Questions waiting for upstreams; more are refused with SERVFAIL."""
+
+_log = logging.getLogger(__name__)
+Send = Callable[[bytes], None]
+
+
+class Responder:
+    """One message in, one message out: at once, or later when an upstream has to be asked."""
+
+    def __init__(self, zones: Zones, forwarder: Forwarder | None) -> None:
+        self.zones = zones
+        self.cache = AnswerCache()
+        self.queries = 0
+        self._forwarder = forwarder
+        self._waiting = 0
+
+    def changed(self) -> None:
+        """The zones say something else now."""
+        self.cache.clear()
+
+    def respond(self, data: bytes, send: Send, *, tcp: bool = False) -> None:
+        """Answer `data` through `send`, unless it deserves no answer."""
+        self.queries += 1
+        try:
+            query = wire.parse_query(data)
+        except wire.FormatError:
+            if (error := wire.pack_error(data, wire.FORMERR)) is not None:
+                send(error)
+            return
+        limit = wire.MAX_TCP if tcp else min(query.udp_size, wire.MAX_UDP)
+        if (refusal := refuse(query)) is not None:
+            if tcp and query.type == wire.AXFR and (zone := self._transferable(query)) is not None:
+                send(_transfer(query, zone))
+                return
+            send(wire.pack(query, refusal, limit))
+            return
+        reply = answer(query, self.zones)
+        if reply is not None and reply.chase is None:
+            packed = pack_rotations(query, reply, limit)
+            if query.edns_plain and not tcp:
+                self.cache.put(data, packed)
+            send(packed[0])
+        elif self._forwarder is None:
+            send(wire.pack(query, reply or Reply(wire.REFUSED), limit))
+        elif self._waiting >= MAX_WAITING:
+            send(wire.pack(query, Reply(wire.SERVFAIL), limit))
+        else:
+            self._waiting += 1
+            spawn(self._forward(query, reply, limit, send), name=f"forward {wire.text(query.name)}")
+
+    async def _forward(self, query: Query, reply: Reply | None, limit: int, send: Send) -> None:
+        assert self._forwarder is not None
+        try:
+            target = query.name if reply is None or reply.chase is None else reply.chase
+            try:
+                message = await self._forwarder.resolve(target, query.type)
+            except Unreachable:
+                send(wire.pack(query, replace(reply or Reply(), rcode=wire.SERVFAIL), limit))
+                return
+            send(_relay(query, message, limit) if reply is None else _append(query, reply, message, limit))
+        finally:
+            self._waiting -= 1
+
+    def _transferable(self, query: Query) -> Zone | None:
+        zone = self.zones.match(query.name)
+        return zone if zone is not None and zone.origin == query.name and not zone.fallthrough else None
+
+
+def _relay(query: Query, message: bytes, limit: int) -> bytes:
+    """The upstream's message as the answer to `query`: whole where it fits, else the answers that do."""
+    response = wire.parse_response(message)
+    if query.edns and len(message) <= limit:
+        return query.id.to_bytes(2, "big") + message[2:12] + query.raw + message[12 + len(query.raw) :]
+    return wire.pack(query, Reply(response.rcode, answers=response.answers, authority=response.authority), limit)
+
+
+def _append(query: Query, reply: Reply, message: bytes, limit: int) -> bytes:
+    response = wire.parse_response(message)
+    whole = replace(reply, rcode=response.rcode, answers=[*reply.answers, *response.answers])
+    return wire.pack(query, whole, limit)
+
+
+def _transfer(query: Query, zone: Zone) -> bytes:
+    """The whole zone in one message, its SOA first and last (RFC 5936); truncated where 64 KiB don't hold it."""
+    soa = zone.soa()
+    return wire.pack(query, Reply(authoritative=True, answers=[soa, *zone.records(), soa]), wire.MAX_TCP)
+
+
+class _Stream(asyncio.Protocol):
+    """One TCP connection: messages with two bytes of length in front."""
+
+    def __init__(self, responder: Responder, open_streams: set[_Stream]) -> None:
+        self._responder = responder
+        self._open = open_streams
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if len(self._open) >= MAX_TCP_CONNECTIONS:
+            transport.abort()
+            return
+        self._open.add(self)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        self._wait()
+        while len(self._buffer) >= 2:
+            end = 2 + int.from_bytes(self._buffer[:2], "big")
+            if len(self._buffer) < end:
+                return
+            message = bytes(self._buffer[2:end])
+            del self._buffer[:end]
+            self._responder.respond(message, self._send, tcp=True)
+
+    def _send(self, message: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(len(message).to_bytes(2, "big") + message)
+
+    def pause_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _wait(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(TCP_IDLE, self.close)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self)
+        if self._idle is not None:
+            self._idle.cancel()
+        self._transport = None
+
+
+class Server:
+    """A Responder on one address and port, UDP and TCP."""
+
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
+        self._streams: set[_Stream] = set()
+        self._udp: socket.socket | None = None
+        self._tcp: asyncio.Server | None = None
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Bind both; port 0 chooses one that is free for both. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._tcp = await loop.create_server(
+            lambda: _Stream(self._responder, self._streams), host, port, family=family, reuse_address=True
+        )
+        self.port = self._tcp.sockets[0].getsockname()[1]
+        try:
+            self._udp = _udp_socket(family, host, self.port)
+        except OSError:
+            self._tcp.close()
+            raise
+        loop.add_reader(self._udp, self._readable, self._udp)
+
+    def _readable(self, sock: socket.socket) -> None:
+        cached = self._responder.cache.get
+        for _ in range(BATCH):
+            try:
+                data, peer = sock.recvfrom(4096)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMP error of an earlier answer
+            if (message := cached(data)) is not None:
+                self._responder.queries += 1
+                self._send(sock, message, peer)
+            else:
+                self._respond(sock, data, peer)
+
+    def _respond(self, sock: socket.socket, data: bytes, peer: Any) -> None:
+        try:
+            self._responder.respond(data, lambda message: self._send(sock, message, peer))
+        except Exception:
+            _log.exception("could not answer a query of %d bytes from %s", len(data), peer)
+
+    def _send(self, sock: socket.socket, message: bytes, peer: Any) -> None:
+        try:
+            sock.sendto(message, peer)
+        except OSError as error:  # full buffers and vanished clients: the client asks again
+            _log.debug("answer to %s not sent: %r", peer, error)
+
+    async def serve_forever(self) -> None:
+        """Wait until cancelled; the sockets are served meanwhile."""
+        await asyncio.get_running_loop().create_future()
+
+    async def stop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._udp is not None:
+            loop.remove_reader(self._udp)
+            self._udp.close()
+            self._udp = None
+        if self._tcp is not None:
+            self._tcp.close()
+            for stream in list(self._streams):
+                stream.close()
+            await self._tcp.wait_closed()
+            self._tcp = None
+
+    async def __aenter__(self) -> Server:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+def _udp_socket(family: int, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
