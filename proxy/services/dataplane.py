@@ -1,0 +1,26 @@
+"""The one thing kube-proxy asks of whatever moves the traffic: make this table the whole truth.
+
+`netfilter` does it with the kernel's rules, `userspace` by forwarding itself.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .table import ServiceTable
+
+
+class Dataplane(Protocol):
+    """Established TCP connections survive every `apply`; UDP flows to endpoints that left are cut."""
+
+    mode: str
+
+    async def apply(self, table: ServiceTable) -> None:
+        """Return when the table is in force. Raises DataplaneError when it can't be; the old one is in force then."""
+
+    async def close(self) -> None:
+        """Stop working. What the kernel does by itself stays in force."""
+
+
+class DataplaneError(Exception):
+    """The table could not be put in force; the message says why. Applying it again may work."""
