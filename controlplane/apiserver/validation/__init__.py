@@ -1,0 +1,1 @@
+"""What may be in an object: pure functions from (part of) an object to the list of everything wrong with it."""
