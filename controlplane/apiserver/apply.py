@@ -226,7 +226,7 @@ def apply(
     if declared:
         kept.append(_entry(manager, "Apply", resource.api_version, now, declared, subresource))
     result.setdefault("metadata", {})
-    result = dict(orjson.loads(orjson.dumps(result)))  # what follows changes it in place, and it shares parts with `live`
+    result = dict(orjson.loads(orjson.dumps(result)))  # changed in place below, and it shares parts with `live`
     decode(resource, result)
     if default is not None:
         default(result)

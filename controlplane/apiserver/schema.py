@@ -12,7 +12,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import orjson
 
@@ -224,3 +224,10 @@ def _go_name(name: str) -> str:
 @cache
 def schema() -> Schema:
     return Schema()
+
+
+def decode(resource: Resource, obj: dict[str, Any], field_validation: str = "Ignore") -> list[str]:
+    """`decode.decode`, where callers of the schema look for it."""
+    from .decode import FieldValidation, decode
+
+    return decode(resource, obj, cast(FieldValidation, field_validation))
