@@ -24,6 +24,7 @@ from .model import (
     MountVolumes,
     Phase,
     Remove,
+    RemoveSandbox,
     RunSandbox,
     Seen,
     Start,
@@ -234,7 +235,7 @@ def _restart(pod: Pod, seen: Seen, spec: ContainerSpec, ended: Container, now: f
 def _look_after(pod: Pod, seen: Seen, spec: ContainerSpec, running: Container) -> Iterator[Action]:
     name = spec["name"]
     again = podspec.restart_policy(pod) != "Never" or podspec.is_sidecar(spec)
-    if running.config.labels.get("hash", "") not in ("", podspec.spec_hash(spec)):
+    if running.config.labels.get(podspec.HASH_LABEL, "") not in ("", podspec.spec_hash(spec)):
         message = f"Container {name} definition changed, will be restarted"
     elif (probe := seen.unhealthy.get(running.id)) is not None:
         message = f"Container {name} failed {probe} probe" + (", will be restarted" if again else "")
@@ -262,7 +263,7 @@ def restarts(pod: Pod, spec: ContainerSpec, ended: Container) -> bool:
     """Whether a container that ended so is started again. A changed image starts it whatever the policy."""
     if ended.state is not ContainerState.EXITED or podspec.is_sidecar(spec):
         return True
-    if ended.config.labels.get("hash", "") not in ("", podspec.spec_hash(spec)):
+    if ended.config.labels.get(podspec.HASH_LABEL, "") not in ("", podspec.spec_hash(spec)):
         return True
     policy = podspec.restart_policy(pod)
     if policy == "Always":
@@ -275,7 +276,12 @@ def _is_init(pod: Pod, spec: ContainerSpec) -> bool:
 
 
 def _old_attempts(seen: Seen) -> Iterator[Action]:
+    kept: set[str] = set()
     for attempts in seen.containers.values():
+        kept.update(item.sandbox_id for item in attempts[-KEPT_ATTEMPTS:])
         for old in attempts[:-KEPT_ATTEMPTS]:
             if old.state is not ContainerState.RUNNING and old.id not in seen.busy:
                 yield Remove(old.id)
+    for sandbox in seen.old_sandboxes:
+        if sandbox.id not in kept and sandbox.id not in seen.busy:
+            yield RemoveSandbox(sandbox.id)

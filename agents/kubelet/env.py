@@ -1,4 +1,4 @@
-"""A container's environment: values, references, service variables. Pure; what is referenced is looked up by the caller.
+"""A container's environment: values, references, service variables. Pure; the caller looks up what is referenced.
 
 The order is upstream's: service variables of the cluster first, then envFrom, then env, each overriding the one before;
 `$(NAME)` sees what stands before it, and service variables.

@@ -1,4 +1,4 @@
-"""Fields of a pod by path, for env and the downward API: `metadata.labels['app']`, `status.podIP`, `limits.cpu`. Pure."""
+"""Fields of a pod by path, for env and the downward API: `metadata.labels['app']`, `limits.cpu`. Pure."""
 
 from __future__ import annotations
 

@@ -57,6 +57,8 @@ class Seen:
     """One pod as it is now. Containers are by name, oldest attempt first, of every sandbox the pod had."""
 
     sandbox: Sandbox | None = None
+    old_sandboxes: Sequence[Sandbox] = ()
+    """The sandboxes the pod had before."""
     containers: Mapping[str, Sequence[Container]] = field(default_factory=dict)
     volumes_ready: bool = False
     volumes_retry_at: float = 0.0
@@ -138,6 +140,13 @@ class Remove:
 
 
 @dataclass(frozen=True)
+class RemoveSandbox:
+    """Forget an earlier sandbox whose containers nobody asks for any more."""
+
+    sandbox_id: str
+
+
+@dataclass(frozen=True)
 class Announce:
     """Tell in an event that a container waits for its restart (`kind` crash) or its image (`kind` image)."""
 
@@ -158,4 +167,4 @@ class LookAgain:
     at: float
 
 
-Action = RunSandbox | StopSandbox | MountVolumes | Start | Kill | Remove | Announce | Finish | LookAgain
+Action = RunSandbox | StopSandbox | MountVolumes | Start | Kill | Remove | RemoveSandbox | Announce | Finish | LookAgain

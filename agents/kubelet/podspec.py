@@ -18,6 +18,9 @@ SOURCE = "kubernetes.io/config.source"
 HASH = "kubernetes.io/config.hash"
 SEEN = "kubernetes.io/config.seen"
 
+HASH_LABEL = "io.kubernetes.container.hash"
+"""A container's label that tells whether it runs what its pod says."""
+
 DEFAULT_GRACE = 30
 """terminationGracePeriodSeconds where a static pod's manifest says none."""
 

@@ -1,7 +1,7 @@
 """Probes as a pure machine: when to probe next, and what a result means. The shell is `prober`.
 
-Upstream probes once a period. So that a container which is up after 200 ms is not called ready after ten seconds, the tries
-between the first two periods are made at short, doubling gaps; a failure of such an early try counts for nothing.
+Upstream probes once a period. So that a container which is up after 200 ms is not called ready after ten seconds, tries
+are also made between the first two periods, at doubling gaps; a failure of such an early try counts for nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def probe_of(container: Mapping[str, Any], kind: Kind) -> Probe | None:
 
 @dataclass(frozen=True)
 class State:
-    """How a probe stands. `result` is None until a threshold was reached; `tick` counts whole periods, `early` the tries in between."""
+    """How a probe stands. `result` is None until a threshold is reached; `tick` counts periods, `early` tries between."""
 
     result: bool | None = None
     successes: int = 0

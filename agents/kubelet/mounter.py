@@ -1,0 +1,143 @@
+"""A pod's volumes on disk below pods/UID/volumes, and where containers see them. Shell of `volumes` and `atomic`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..runtime.contract import Mount
+from . import atomic, podspec, volumes
+from .env import ConfigError, expand
+from .fields import Surroundings
+from .podspec import ContainerSpec, Pod
+from .volumes import Files, Folder, HostPath, Lookup, Tokens, VolumeError
+
+TERMINATION_LOG = "/dev/termination-log"
+
+
+class Mounter:
+    """The volumes of one node's pods; `folder` is the node's pods folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def pod_folder(self, uid: str) -> Path:
+        return self._folder / _safe(uid)
+
+    def set_up(self, pod: Pod, lookup: Lookup, tokens: Tokens, around: Surroundings) -> dict[str, Path]:
+        """Make all volumes, or bring them up to date; their paths by name. Raises VolumeError."""
+        found: dict[str, Path] = {}
+        for volume in pod["spec"].get("volumes") or ():
+            try:
+                found[volume["name"]] = self._one(pod, volume, lookup, tokens, around)
+            except (VolumeError, OSError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {reason}') from error
+        return found
+
+    def _one(self, pod: Pod, volume: Mapping[str, Any], lookup: Lookup, tokens: Tokens, around: Surroundings) -> Path:
+        place = self.pod_folder(podspec.uid(pod)) / "volumes" / volumes.plugin(volume) / _safe(volume["name"])
+        group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
+        match volumes.contents(pod, volume, lookup, tokens, around):
+            case HostPath(path, kind):
+                check_host_path(Path(path), kind)
+                return Path(path)
+            case Files(files):
+                atomic.write(place, files, group)
+            case Folder():
+                place.mkdir(parents=True, exist_ok=True)
+                os.chmod(place, 0o2777 if group is not None else 0o777)
+                if group is not None:
+                    atomic.own_group(place, int(group))
+        return place
+
+    def mounts(self, pod: Pod, spec: ContainerSpec, paths: Mapping[str, Path], env: Mapping[str, str]) -> list[Mount]:
+        """Where the container sees which volume. Raises ConfigError."""
+        found: list[Mount] = []
+        for mount in spec.get("volumeMounts") or ():
+            if (source := paths.get(mount["name"])) is None:
+                raise ConfigError(f"unmounted volumes=[{mount['name']}]")
+            inside = expand(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
+            where = _sub_path(source, inside) if inside else source
+            found.append(Mount(_absolute(mount["mountPath"]), str(where), bool(mount.get("readOnly"))))
+        return found
+
+    def termination_log(self, pod: Pod, spec: ContainerSpec, attempt: int) -> Path:
+        """The file a container's last words go to; made empty, for everyone to write."""
+        path = self.termination_log_path(podspec.uid(pod), spec["name"], attempt)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+        os.chmod(path, 0o666)
+        return path
+
+    def termination_log_path(self, uid: str, container: str, attempt: int) -> Path:
+        return self.pod_folder(uid) / "containers" / _safe(container) / f"termination-log.{attempt}"
+
+    def remove(self, uid: str) -> None:
+        """Everything of a pod that is gone."""
+        shutil.rmtree(self.pod_folder(uid), ignore_errors=True)
+
+    def known(self) -> Sequence[str]:
+        """The uids of pods that have a folder."""
+        return [entry.name for entry in self._folder.iterdir()] if self._folder.is_dir() else []
+
+
+def _safe(name: str) -> str:
+    """A name as one path segment. Names come validated from the API; files of static pods are not."""
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise VolumeError(f"{name!r} cannot be the name of a file")
+    return name
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _sub_path(volume: Path, inside: str) -> Path:
+    """A path inside a volume; made as a folder when it is missing; a symlink out of the volume is refused."""
+    if inside.startswith("/") or ".." in Path(inside).parts:
+        raise ConfigError(f'subPath "{inside}" must be a relative path without ".."')
+    wanted = volume / inside
+    root = volume.resolve()
+    if not wanted.resolve().is_relative_to(root):
+        raise ConfigError(f'subPath "{inside}" leads out of its volume')
+    if not wanted.exists():
+        try:
+            wanted.mkdir(parents=True)
+        except OSError as error:
+            raise ConfigError(f'failed to create subPath directory for volumeMount "{inside}"') from error
+    return wanted.resolve()
+
+
+_KINDS: Mapping[str, tuple[Callable[[int], bool], str]] = {
+    "Directory": (stat.S_ISDIR, "directory"),
+    "DirectoryOrCreate": (stat.S_ISDIR, "directory"),
+    "File": (stat.S_ISREG, "file"),
+    "FileOrCreate": (stat.S_ISREG, "file"),
+    "Socket": (stat.S_ISSOCK, "socket file"),
+    "CharDevice": (stat.S_ISCHR, "character device"),
+    "BlockDevice": (stat.S_ISBLK, "block device"),
+}
+
+
+def check_host_path(path: Path, kind: str) -> None:
+    """Make sure that the path is what its HostPathType says, made if it may be. Raises VolumeError, OSError."""
+    if ".." in path.parts:
+        raise VolumeError(f"hostPath {path} must not contain '..'")
+    if kind == "DirectoryOrCreate" and not path.exists():
+        path.mkdir(mode=0o755, parents=True)
+    elif kind == "FileOrCreate" and not path.exists():
+        path.touch(mode=0o644)
+    elif not kind:
+        if not path.exists():
+            path.mkdir(mode=0o755, parents=True)
+        return
+    if kind not in _KINDS:
+        raise VolumeError(f"unknown hostPath type {kind}")
+    fits, word = _KINDS[kind]
+    if not path.exists() or not fits(path.stat().st_mode):
+        raise VolumeError(f"hostPath type check failed: {path} is not a {word}")

@@ -1,0 +1,132 @@
+"""The node's sandboxes and containers as the runtime last told, by pod; kept fresh by the runtime's events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from panal import tasks
+
+from ..runtime.contract import Container, Runtime, RuntimeFailure, Sandbox
+
+_log = logging.getLogger(__name__)
+
+_RETRY_FIRST, _RETRY_MOST = 0.005, 0.25
+"""Seconds between attempts to reach the runtime: it is on the same machine, and the steward restarts it at once."""
+
+
+@dataclass(frozen=True)
+class PodView:
+    """What the runtime has of one pod: its newest sandbox, earlier ones, containers by name from the oldest attempt."""
+
+    sandbox: Sandbox | None = None
+    old_sandboxes: Sequence[Sandbox] = ()
+    containers: Mapping[str, Sequence[Container]] = field(default_factory=dict)
+
+
+NOTHING = PodView()
+
+
+def by_pod(sandboxes: Sequence[Sandbox], containers: Sequence[Container]) -> dict[str, PodView]:
+    """The runtime's lists as a view by pod uid. Pure."""
+    owner: dict[str, str] = {sandbox.id: sandbox.config.uid for sandbox in sandboxes}
+    mine: dict[str, list[Sandbox]] = {}
+    for sandbox in sorted(sandboxes, key=lambda item: (item.config.attempt, item.created_at)):
+        mine.setdefault(sandbox.config.uid, []).append(sandbox)
+    attempts: dict[str, dict[str, list[Container]]] = {}
+    for container in sorted(containers, key=lambda item: (item.config.attempt, item.created_at)):
+        if (uid := owner.get(container.sandbox_id)) is not None:
+            attempts.setdefault(uid, {}).setdefault(container.config.name, []).append(container)
+    return {uid: PodView(owned[-1], owned[:-1], attempts.get(uid, {})) for uid, owned in mine.items()}
+
+
+class RuntimeView:
+    """`run` keeps it; `refresh` is awaited by whoever did something and wants to see it."""
+
+    def __init__(self, runtime: Runtime, changed: Callable[[str], None]) -> None:
+        """`changed` is called with the uid of each pod that looks different."""
+        self._runtime = runtime
+        self._changed = changed
+        self._pods: dict[str, PodView] = {}
+        self._refreshing: asyncio.Future[None] | None = None
+        self._following: asyncio.Future[None] | None = None
+        self.ready = asyncio.Event()
+        """Set once the runtime has told what it has."""
+        self.connected = False
+        self.on_connection: Callable[[bool], None] = lambda _: None
+
+    def pod(self, uid: str) -> PodView:
+        return self._pods.get(uid, NOTHING)
+
+    def uids(self) -> Sequence[str]:
+        return list(self._pods)
+
+    async def run(self) -> None:
+        """Follow the runtime's events until cancelled, through its restarts."""
+        delay = _RETRY_FIRST
+        while True:
+            try:
+                async with self._runtime.events() as events:
+                    await self.refresh()
+                    self._set_connected(True)
+                    self.ready.set()
+                    delay = _RETRY_FIRST
+                    async for _ in events:
+                        await self.refresh()
+            except (RuntimeFailure, OSError) as error:
+                _log.debug("runtime: %s", error)
+            self._set_connected(False)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _RETRY_MOST)
+
+    def _set_connected(self, connected: bool) -> None:
+        if connected != self.connected:
+            self.connected = connected
+            self.on_connection(connected)
+
+    async def refresh(self) -> None:
+        """Return once a list that began after this call is here. Callers that wait together share one list."""
+        if self._refreshing is None:
+            await self._list()
+            return
+        if self._following is None:
+            self._following = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._following)
+
+    async def _list(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._refreshing = loop.create_future()
+        try:
+            sandboxes = await self._runtime.sandboxes()
+            containers = await self._runtime.containers()
+            self._replace(by_pod(sandboxes, containers))
+        finally:
+            self._refreshing = None
+            self._next()
+
+    def _next(self) -> None:
+        """Begin the list that callers wait for who came while one was under way."""
+        if (waiting := self._following) is None:
+            return
+        self._following = None
+
+        async def again() -> None:
+            try:
+                await self._list()
+            except (RuntimeFailure, OSError) as error:
+                if not waiting.done():
+                    waiting.set_exception(RuntimeFailure(str(error)))
+                    waiting.exception()
+            else:
+                if not waiting.done():
+                    waiting.set_result(None)
+
+        tasks.spawn(again(), name="list containers")
+
+    def _replace(self, fresh: dict[str, PodView]) -> None:
+        before, self._pods = self._pods, fresh
+        for uid in before.keys() | fresh.keys():
+            if before.get(uid) != fresh.get(uid):
+                self._changed(uid)
