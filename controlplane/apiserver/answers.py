@@ -1,0 +1,73 @@
+"""Answers as bytes: objects, Status errors, text; YAML and gzip where the client wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from panal.errors import StatusError
+
+from .negotiation import YAML
+
+GZIP_FROM = 128 * 1024
+"""Bytes from which compressing pays, as in Kubernetes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. `warnings` become Warning headers (RFC 7234, 5.5)."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+def json(obj: Any, status: int = 200, content_type: str = "application/json") -> Answer:
+    return Answer(orjson.dumps(obj), status, content_type)
+
+
+def text(body: str, status: int = 200) -> Answer:
+    return Answer(body.encode(), status, "text/plain; charset=utf-8", {"X-Content-Type-Options": "nosniff"})
+
+
+def failure(error: StatusError) -> Answer:
+    """The Status object of an error."""
+    headers = {}
+    if error.details and error.details.get("retryAfterSeconds"):
+        headers["Retry-After"] = str(error.details["retryAfterSeconds"])
+    return Answer(orjson.dumps(error.status()), error.code, headers=headers)
+
+
+async def response(answer: Answer, *, media: str, gzip_accepted: bool) -> web.Response:
+    """The HTTP response. What is JSON is turned into YAML if the client asked for that."""
+    body, content_type = answer.body, answer.content_type
+    if media == YAML and content_type.startswith("application/json"):
+        body, content_type = _yaml(body), YAML
+    headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private", **answer.headers}
+    if gzip_accepted and len(body) >= GZIP_FROM and "Content-Encoding" not in headers:
+        body = await asyncio.to_thread(gzip.compress, body, 1)
+        headers["Content-Encoding"] = "gzip"
+        headers["Vary"] = "Accept-Encoding"
+    made = web.Response(body=body, status=answer.status, headers=headers)
+    for warning in dict.fromkeys(answer.warnings):
+        made.headers.add("Warning", f'299 - "{_quote(warning)}"')
+    return made
+
+
+def _yaml(body: bytes) -> bytes:
+    import yaml
+
+    return yaml.safe_dump(orjson.loads(body), sort_keys=False, allow_unicode=True).encode()
+
+
+def _quote(warning: str) -> str:
+    visible = "".join(char if char.isprintable() else " " for char in warning)
+    return visible.replace("\\", "\\\\").replace('"', '\\"')[:4096]

@@ -1,0 +1,92 @@
+"""Objects in the form the client asked for: as they are, as rows of a Table, or as metadata only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from panal.resources import Resource
+
+from . import encoding, pending
+from .cache import Item
+from .negotiation import Form
+from .reading import Listed
+
+
+def one(resource: Resource, body: bytes, form: Form, now: str, include: str) -> bytes:
+    """A single object's encoded form."""
+    if form.kind == "Table":
+        made = _table(resource, [orjson.loads(body)], form, now, include)
+        return body if made is None else orjson.dumps(made)
+    if form.kind == "PartialObjectMetadata":
+        return orjson.dumps(_partial(orjson.loads(body), form))
+    return body
+
+
+def many(resource: Resource, listed: Listed, form: Form, now: str, include: str) -> bytes:
+    """A list's encoded form."""
+    if form.kind == "Table":
+        made = _table(resource, [item.decode() for item in listed.items], form, now, include)
+        if made is not None:
+            made["metadata"] = _list_metadata(listed)
+            return orjson.dumps(made)
+    if form.kind == "PartialObjectMetadataList":
+        items = (orjson.dumps(_partial(item.decode(), form)) for item in listed.items)
+        version = f"meta.k8s.io/{form.version}"
+        return encoding.a_list(form.kind, version, listed.revision, items, listed.token, listed.remaining)
+    bodies = (item.body for item in listed.items)
+    return encoding.a_list(
+        f"{resource.kind}List", resource.api_version, listed.revision, bodies, listed.token, listed.remaining
+    )
+
+
+class Events:
+    """Watch events in a form other than the stored one. A Table's columns come with the first event only."""
+
+    def __init__(self, resource: Resource, form: Form, now: Any, include: str) -> None:
+        self._resource = resource
+        self._form = form
+        self._now = now
+        self._include = include
+        self._first = True
+
+    def render(self, kind: str, item: Item) -> bytes:
+        if self._form.kind == "Table":
+            made = _table(self._resource, [item.decode()], self._form, self._now(), self._include)
+            if made is None:
+                return encoding.event(kind, item.body)
+            made["metadata"] = {"resourceVersion": str(item.revision)}
+            if not self._first:
+                made["columnDefinitions"] = None
+            self._first = False
+            return encoding.event(kind, orjson.dumps(made))
+        return encoding.event(kind, orjson.dumps(_partial(item.decode(), self._form)))
+
+
+def _table(
+    resource: Resource, objects: list[dict[str, Any]], form: Form, now: str, include: str
+) -> dict[str, Any] | None:
+    made: dict[str, Any] | None = pending.table(resource, objects, now=now, include=include or "Metadata")
+    if made is not None:
+        made = {**made, "kind": "Table", "apiVersion": f"meta.k8s.io/{form.version}"}
+        if len(objects) == 1:
+            made["metadata"] = {"resourceVersion": objects[0]["metadata"].get("resourceVersion", "")}
+    return made
+
+
+def _partial(obj: dict[str, Any], form: Form) -> dict[str, Any]:
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"meta.k8s.io/{form.version}",
+        "metadata": obj["metadata"],
+    }
+
+
+def _list_metadata(listed: Listed) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"resourceVersion": str(listed.revision)}
+    if listed.token:
+        metadata["continue"] = listed.token
+        if listed.remaining is not None:
+            metadata["remainingItemCount"] = listed.remaining
+    return metadata

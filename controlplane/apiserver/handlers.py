@@ -1,0 +1,229 @@
+"""The verbs on resources: get, list, watch, create, update, patch, delete, deletecollection.
+
+Each handler takes a `Call` and returns an `Answer`, or a stream for a watch. Subresources are in subresources.py.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from panal.errors import BadRequest, StatusError, UnsupportedMediaType
+from panal.selectors import parse_fields
+
+from . import bodies, encoding, forms, patching, watching
+from .answers import Answer
+from .context import Call, Parts
+from .deletion import DeleteOptions
+from .reading import list_option_invalid, selection
+from .registry import Object, Written
+from .revisions import parse_revision
+from .strategy import Strategy, strategy_for
+
+Handler = Callable[[Parts, Call], Awaitable["Answer | web.StreamResponse"]]
+
+_WATCH_SECONDS = 1800
+"""A watch without timeoutSeconds ends after this long to twice as long, as Kubernetes' min-request-timeout says."""
+
+_RETURNS_DELETED = frozenset(
+    ("pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates",
+     "resourcequotas", "nodes/none")
+)  # fmt: skip
+"""Core resources whose deletion answers with the object rather than a Status."""
+
+
+async def get(parts: Parts, call: Call) -> Answer:
+    item = parts.reader.get(call.resource, call.namespace, call.target.name)
+    return Answer(one(call, item.body))
+
+
+def one(call: Call, body: bytes) -> bytes:
+    """One object in the form asked for."""
+    if not call.form.kind:
+        return body
+    return forms.one(call.resource, body, call.form, call.timestamp, call.query.get("includeObject"))
+
+
+async def list_(parts: Parts, call: Call) -> Answer:
+    chosen = selection(call.target, call.query, _fields(call))
+    listed = await parts.reader.list(call.resource, chosen, call.query)
+    return Answer(forms.many(call.resource, listed, call.form, call.timestamp, call.query.get("includeObject")))
+
+
+def _fields(call: Call) -> Callable[[dict[str, Any]], dict[str, str]]:
+    strategy = strategy_for(call.resource)
+    _check_fields(strategy, call.query.get("fieldSelector"))
+    return strategy.selectable_fields
+
+
+def _check_fields(strategy: Strategy, text: str) -> None:
+    if not text:
+        return
+    known = strategy.selectable_names()
+    for name in parse_fields(text).fields:
+        if name not in known:
+            raise BadRequest(f"field label not supported: {name}")
+
+
+async def watch(parts: Parts, call: Call) -> web.StreamResponse:
+    chosen = selection(call.target, call.query, _fields(call))
+    query = call.query
+    text = query.get("resourceVersion")
+    revision = parse_revision(text)
+    initial = query.flag("sendInitialEvents")
+    if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
+        message = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise list_option_invalid("resourceVersionMatch", "FieldValueForbidden", message)
+    if revision > parts.cache.revision and initial:
+        raise StatusError(
+            f"Timeout: Too large resource version: {revision}, current: {parts.cache.revision}",
+            code=504,
+            reason="Timeout",
+        )
+    form, render = call.form, None
+    if form.kind and form.kind != "APIGroupDiscoveryList":
+        clock = call.http.app_now if hasattr(call.http, "app_now") else lambda: timestamp(parts.now())
+        render = forms.Events(call.resource, form, clock, query.get("includeObject")).render
+    shelf = parts.reader.shelf(call.resource)
+    everything = initial or revision == 0
+    seconds = query.integer("timeoutSeconds")
+    described = watching.Watch(
+        selection=chosen,
+        since=None if everything else revision,
+        bookmarks=query.flag("allowWatchBookmarks"),
+        initial_events_end=initial and query.flag("allowWatchBookmarks"),
+        timeout=float(seconds) if seconds else _WATCH_SECONDS * (1 + random.random()),
+        render=render,
+        bookmark=lambda at, end: watching.bookmark_line(call.resource.kind, call.resource.api_version, at, end),
+    )
+    current = parts.reader.current(call.resource, chosen) if everything else []
+    return await watching.serve(call.http, described, shelf, current, lambda: parts.cache.revision)
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, to the second."""
+    import time
+
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+async def create(parts: Parts, call: Call) -> Answer:
+    obj = await _body(call)
+    context = call.context(name="")
+    written = await parts.registry.create(context, call.resource, obj, field_validation=call.field_validation)
+    return _written(call, written)
+
+
+async def _body(call: Call) -> Object:
+    raw = await bodies.read(call.http)
+    return bodies.decode(raw, bodies.media_type(call.http), call.resource.kind)
+
+
+def _written(call: Call, written: Written) -> Answer:
+    return Answer(one(call, written.body), 201 if written.created else 200, warnings=written.warnings)
+
+
+async def update(parts: Parts, call: Call) -> Answer:
+    obj = await _body(call)
+    create_if_missing = None
+    if strategy_for(call.resource).allow_create_on_update and not call.target.subresource:
+        create_if_missing = lambda: obj  # noqa: E731
+    written = await parts.registry.update(
+        call.context(),
+        call.resource,
+        lambda old: orjson.loads(orjson.dumps(obj)),
+        create=create_if_missing,
+        field_validation=call.field_validation,
+    )
+    return _written(call, written)
+
+
+async def patch(parts: Parts, call: Call) -> Answer:
+    media = bodies.media_type(call.http)
+    raw = await bodies.read(call.http)
+    if media == patching.APPLY:
+        return await _apply(parts, call, raw)
+    if media not in patching.MEDIA:
+        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
+    change = patching.change(media, raw, call.resource)
+    written = await parts.registry.update(
+        call.context(), call.resource, change, field_validation=call.field_validation
+    )
+    return _written(call, written)
+
+
+async def _apply(parts: Parts, call: Call, raw: bytes) -> Answer:
+    applied = bodies.decode_yaml(raw, call.resource.kind)
+    change, new = patching.applying(call, applied)
+    context = call.context()
+    written = await parts.registry.update(
+        context, call.resource, change, create=new, field_validation=call.field_validation, tracked=True
+    )
+    return _written(call, written)
+
+
+async def delete(parts: Parts, call: Call) -> Answer:
+    options = await delete_options(call)
+    written = await parts.registry.delete(call.context(dry_run=options.dry_run), call.resource, options)
+    if not written.deleted or (not call.resource.group and call.resource.plural in _RETURNS_DELETED):
+        return Answer(one(call, written.body))
+    return Answer(_deleted(call, written))
+
+
+def _deleted(call: Call, written: Written) -> bytes:
+    resource = call.resource
+    details = {
+        "name": call.target.name,
+        **({"group": resource.group} if resource.group else {}),
+        "kind": resource.plural,
+        "uid": orjson.loads(written.body)["metadata"].get("uid", ""),
+    }
+    return orjson.dumps(
+        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    )
+
+
+async def delete_options(call: Call) -> DeleteOptions:
+    raw = await bodies.read(call.http)
+    body = bodies.decode(raw, bodies.media_type(call.http), "DeleteOptions") if raw else None
+    return DeleteOptions.read(body, call.query)
+
+
+async def delete_collection(parts: Parts, call: Call) -> Answer:
+    options = await delete_options(call)
+    chosen = selection(call.target, call.query, _fields(call))
+    deleted: list[bytes] = []
+    for item in parts.reader.current(call.resource, chosen):
+        context = call.context(item.name, dry_run=options.dry_run)
+        context = _in_namespace(context, item.namespace)
+        try:
+            written = await parts.registry.delete(context, call.resource, options)
+        except StatusError as error:
+            if error.code != 404:
+                raise
+        else:
+            deleted.append(written.body)
+    body = encoding.a_list(f"{call.resource.kind}List", call.resource.api_version, parts.cache.revision, deleted)
+    return Answer(body)
+
+
+def _in_namespace(context: Any, namespace: str) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(context, namespace=namespace)
+
+
+VERBS: dict[str, Handler] = {
+    "get": get,
+    "list": list_,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": delete_collection,
+}

@@ -1,0 +1,53 @@
+"""Paths that are no resources: health, version, token keys, OpenAPI."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from . import discovery
+from .answers import Answer, json, text
+from .context import Parts
+from .request import Query, Target
+
+_CHECKS = ("ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles", "poststarthook/scheduling/bootstrap-system-priority-classes")
+
+
+async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Query) -> Answer | None:
+    """The answer, None for a path nobody knows."""
+    path = target.path.rstrip("/") or "/"
+    if request.method not in ("GET", "HEAD"):
+        return None
+    if path in ("/healthz", "/livez", "/readyz"):
+        return _health(path[1:], query)
+    if path == "/version":
+        return json(discovery.VERSION)
+    if path == "/openid/v1/jwks":
+        return json(parts.keys.key_set(), content_type="application/jwk-set+json")
+    if path == "/.well-known/openid-configuration":
+        return json(_configuration(parts))
+    if path == "/":
+        return json({"paths": _PATHS})
+    return None
+
+
+_PATHS = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3",
+          "/openid/v1/jwks", "/readyz", "/version"]  # fmt: skip
+
+
+def _health(name: str, query: Query) -> Answer:
+    if "verbose" not in query:
+        return text("ok")
+    lines = "".join(f"[+]{check} ok\n" for check in _CHECKS)
+    return text(f"{lines}{name} check passed\n")
+
+
+def _configuration(parts: Parts) -> dict[str, object]:
+    """OpenID Connect Discovery 1.0, as far as service account tokens need it."""
+    issuer = parts.keys.issuer
+    return {
+        "issuer": issuer,
+        "jwks_uri": f"{issuer}/openid/v1/jwks",
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [parts.keys.algorithm],
+    }

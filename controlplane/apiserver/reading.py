@@ -1,0 +1,185 @@
+"""Lists: which items, of which revision, in which pages. From the cache; the past from the store's history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from panal.errors import Gone, Invalid, StatusError, not_found
+from panal.resources import Resource
+from panal.selectors import FieldSelector, LabelSelector, parse_fields, parse_labels
+
+from ..store import Compacted, Store
+from . import continuation, encoding, keys
+from .cache import Cache, Item, Shelf
+from .request import Query, Target
+from .revisions import parse_revision
+
+Fields = Callable[[dict[str, Any]], dict[str, str]]
+"""A kind's selectable fields."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which objects of a resource are meant: by namespace, labels, fields."""
+
+    namespace: str
+    labels: LabelSelector
+    fields: FieldSelector
+    select: Fields
+
+    @property
+    def everything(self) -> bool:
+        return self.labels.empty and self.fields.empty
+
+    def matches(self, item: Item) -> bool:
+        if not self.labels.empty and not self.labels.matches(item.labels):
+            return False
+        return self.fields.empty or self.fields.matches(item.fields(self.select))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list's items (or one page of them) as of `revision`."""
+
+    items: list[Item]
+    revision: int
+    token: str = ""
+    remaining: int | None = None
+
+
+def selection(target: Target, query: Query, select: Fields) -> Selection:
+    """Raises BadRequest for selectors that cannot be read."""
+    fields = parse_fields(query.get("fieldSelector"))
+    if target.name:  # a watch of one object
+        fields = FieldSelector((*fields.terms, ("metadata.name", True, target.name)))
+    namespace = target.namespace if target.resource != "namespaces" else ""
+    return Selection(namespace, parse_labels(query.get("labelSelector")), fields, select)
+
+
+class Reader:
+    """Reads of one API server."""
+
+    def __init__(self, cache: Cache, store: Store) -> None:
+        self._cache = cache
+        self._store = store
+
+    def shelf(self, resource: Resource) -> Shelf:
+        return self._cache.shelf(keys.location(resource))
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Item:
+        """Raises NotFound."""
+        item = self.shelf(resource).get(namespace if resource.namespaced else "", name)
+        if item is None:
+            raise not_found(resource.plural, resource.group, name)
+        return item
+
+    async def list(self, resource: Resource, chosen: Selection, query: Query) -> Listed:
+        """One page. Raises BadRequest, Invalid, Gone and, for a revision of the future, a Timeout."""
+        limit = query.integer("limit") or 0
+        revision = parse_revision(query.get("resourceVersion"))
+        match = query.get("resourceVersionMatch")
+        _check_match(match, query.get("resourceVersion"), query.get("continue"))
+        if token := query.get("continue"):
+            position = continuation.decode(token)
+            return await self._page(resource, chosen, position.revision, position.last, limit)
+        if revision > self._cache.revision:
+            raise too_large(revision, self._cache.revision)
+        if revision and (match == "Exact" or (limit and not match and revision)):
+            return await self._page(resource, chosen, revision, "", limit)
+        return self._cut(self._now(resource, chosen), self._cache.revision, chosen, limit)
+
+    def current(self, resource: Resource, chosen: Selection) -> list[Item]:
+        """All items that are meant, now."""
+        return list(self._now(resource, chosen))
+
+    def _now(self, resource: Resource, chosen: Selection, after: str = "") -> Iterator[Item]:
+        shelf = self.shelf(resource)
+        name, namespace = chosen.fields.required("metadata.name"), chosen.namespace
+        if not resource.namespaced:
+            namespace = ""
+        else:
+            namespace = namespace or chosen.fields.required("metadata.namespace") or ""
+        if name is not None and (namespace or not resource.namespaced):
+            item = shelf.get(namespace, name)
+            items: Iterable[Item] = (item,) if item is not None else ()
+        else:
+            items = shelf.list(namespace)
+        for item in items:
+            if after and _place(item) <= after:
+                continue
+            if chosen.everything or chosen.matches(item):
+                yield item
+
+    async def _page(self, resource: Resource, chosen: Selection, revision: int, after: str, limit: int) -> Listed:
+        if self.shelf(resource).revision <= revision:
+            return self._cut(self._now(resource, chosen, after), revision, chosen, limit)
+        place = keys.location(resource)
+        prefix = place.prefix_in(chosen.namespace if resource.namespaced else "")
+        try:
+            page = await self._store.list(prefix, at=revision, after=place.prefix + after if after else None)
+        except Compacted as gone:
+            raise _expired(bool(after), revision, gone.oldest) from gone
+        items = (_item(entry.key, entry.revision, entry.value) for entry in page.entries)
+        return self._cut((item for item in items if chosen.matches(item)), revision, chosen, limit)
+
+    def _cut(self, items: Iterator[Item], revision: int, chosen: Selection, limit: int) -> Listed:
+        found = list(items)
+        if limit <= 0 or len(found) <= limit:
+            return Listed(found, revision)
+        token = continuation.encode(continuation.Position(revision, _place(found[limit - 1])))
+        return Listed(found[:limit], revision, token, len(found) - limit if chosen.everything else None)
+
+
+def _item(key: str, revision: int, value: bytes) -> Item:
+    _, namespace, name = keys.parse(key)
+    return Item(namespace, name, revision, encoding.with_revision(value, revision))
+
+
+def _place(item: Item) -> str:
+    return f"{item.namespace}/{item.name}" if item.namespace else item.name
+
+
+def _check_match(match: str, revision: str, token: str) -> None:
+    why = ""
+    if match and token:
+        why = "resourceVersionMatch is forbidden when continue is provided"
+    elif match and not revision:
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif match == "Exact" and revision == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+    if why:
+        raise list_option_invalid("resourceVersionMatch", "FieldValueForbidden", f"Forbidden: {why}")
+    if match not in ("", "Exact", "NotOlderThan"):
+        message = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
+        raise list_option_invalid("resourceVersionMatch", "FieldValueNotSupported", message)
+
+
+def list_option_invalid(field: str, reason: str, message: str) -> Invalid:
+    return Invalid(
+        f'ListOptions.meta.k8s.io "" is invalid: {field}: {message}',
+        details={
+            "group": "meta.k8s.io",
+            "kind": "ListOptions",
+            "causes": [{"reason": reason, "message": message, "field": field}],
+        },
+    )
+
+
+def too_large(asked: int, current: int) -> StatusError:
+    return StatusError(
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        code=504,
+        reason="Timeout",
+        details={
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        },
+    )
+
+
+def _expired(continued: bool, asked: int, oldest: int) -> Gone:
+    if continued:
+        return Gone("The provided continue parameter is too old to display a consistent list result.")
+    return Gone(f"too old resource version: {asked} ({oldest})")

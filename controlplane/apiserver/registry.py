@@ -1,0 +1,258 @@
+"""The one recipe for every write of every kind: decode, default, admit, prepare, validate, admit, store.
+
+`strategy.py` says what a kind does at each step; this is the order of the steps, the optimistic concurrency around
+them, and deletion with finalizers and grace. Reads are reading.py's.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from panal.errors import BadRequest, Conflict, StatusError, already_exists, conflict, not_found
+from panal.resources import Resource
+
+from ..store import Mismatch, Store
+from . import encoding, keys, pending
+from .cache import Cache, Item
+from .deletion import DeleteOptions, mark
+from .fielderrors import invalid
+from .strategy import RequestContext, Strategy, before_create, before_update, strategy_for
+
+Object = dict[str, Any]
+
+_ATTEMPTS = 16
+"""How often a write that names no revision is tried again when others write the same object."""
+_NAME_ATTEMPTS = 8
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+@dataclass(frozen=True)
+class Written:
+    """The outcome of a write: the object as it is now, and what to warn the client of."""
+
+    body: bytes
+    created: bool = False
+    warnings: tuple[str, ...] = ()
+    deleted: bool = False
+
+
+class Registry:
+    """Writes of one API server."""
+
+    def __init__(self, store: Store, cache: Cache, rng: random.Random) -> None:
+        self._store = store
+        self._cache = cache
+        self._rng = rng
+
+    async def create(
+        self, ctx: RequestContext, resource: Resource, obj: Object, *, field_validation: str = "Warn"
+    ) -> Written:
+        """Raises Invalid, AlreadyExists, Forbidden, BadRequest."""
+        strategy = strategy_for(resource)
+        warnings = pending.decode(resource, obj, field_validation)
+        check_kind(resource, obj)
+        for _ in range(_NAME_ATTEMPTS):
+            attempt = _copy(obj)
+            generated = not attempt["metadata"].get("name")
+            self._prepare_new(ctx, strategy, attempt)
+            warnings += strategy.warnings(ctx, attempt)
+            try:
+                body = await self._put(ctx, resource, attempt, 0)
+            except Mismatch:
+                if not generated:
+                    break
+            else:
+                return Written(body, created=True, warnings=tuple(warnings))
+        raise already_exists(resource.plural, resource.group, str(attempt["metadata"]["name"]))
+
+    def _prepare_new(self, ctx: RequestContext, strategy: Strategy, obj: Object) -> None:
+        resource = strategy.resource
+        strategy.default(obj)
+        pending.track_update(resource, None, obj, manager=ctx.field_manager, now=ctx.now, subresource="")
+        before_create(strategy, ctx, obj, uid=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)), rng=self._rng)
+        if errors := strategy.validate(ctx, obj):
+            raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), errors)
+        strategy.canonicalize(obj)
+
+    async def update(
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        change: Callable[[Object], Object],
+        *,
+        create: Callable[[], Object] | None = None,
+        field_validation: str = "Warn",
+        tracked: bool = False,
+    ) -> Written:
+        """Replace an object by what `change` makes of the current one (its argument is a copy of its own).
+
+        `change` may be called again when somebody else wrote meanwhile, unless the new object names a revision.
+        `tracked` says that managedFields are right already (server-side apply). Raises NotFound, Conflict, Invalid.
+        """
+        strategy = strategy_for(resource)
+        shelf = self._cache.shelf(keys.location(resource))
+        for _ in range(_ATTEMPTS):
+            item = shelf.get(ctx.namespace if resource.namespaced else "", ctx.name)
+            if item is None:
+                if create is None:
+                    raise not_found(resource.plural, resource.group, ctx.name)
+                return await self.create(ctx, resource, create(), field_validation=field_validation)
+            old = item.decode()
+            new = change(item.decode())
+            warnings = pending.decode(resource, new, field_validation)
+            check_kind(resource, new)
+            pinned = self._check(resource, strategy, new, old, ctx)
+            self._prepare_changed(ctx, strategy, new, old, tracked)
+            warnings += strategy.warnings(ctx, new, old)
+            if encoding.encode(new) == encoding.encode(old):
+                return Written(item.body, warnings=tuple(warnings))
+            try:
+                if _finished(strategy, new):
+                    return await self._remove(ctx, resource, item, new, tuple(warnings))
+                return Written(await self._put(ctx, resource, new, item.revision), warnings=tuple(warnings))
+            except Mismatch as mismatch:
+                if pinned:
+                    break
+                await self._cache.reached(mismatch.actual)
+        raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
+
+    def _check(self, resource: Resource, strategy: Strategy, new: Object, old: Object, ctx: RequestContext) -> bool:
+        """Whether the new object names a revision; raises Conflict for another one than the current."""
+        metadata = new.setdefault("metadata", {})
+        name = metadata.setdefault("name", ctx.name)
+        if name != ctx.name:
+            raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({ctx.name})")
+        wanted = metadata.get("resourceVersion")
+        if not wanted:
+            if not strategy.allow_unconditional_update:
+                raise invalid_revision(resource, ctx.name)
+            return False
+        if wanted != old["metadata"]["resourceVersion"]:
+            raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
+        return True
+
+    def _prepare_changed(
+        self, ctx: RequestContext, strategy: Strategy, new: Object, old: Object, tracked: bool
+    ) -> None:
+        resource = strategy.resource
+        strategy.default(new)
+        if not tracked:
+            pending.track_update(
+                resource, old, new, manager=ctx.field_manager, now=ctx.now, subresource=ctx.subresource
+            )
+        before_update(strategy, ctx, new, old)
+        if errors := strategy.validate_update(ctx, new, old):
+            raise invalid(resource.kind, resource.group, ctx.name, errors)
+        strategy.canonicalize(new)
+
+    async def delete(self, ctx: RequestContext, resource: Resource, options: DeleteOptions) -> Written:
+        """Delete, or mark for deletion what has finalizers or time to end. Raises NotFound, Conflict."""
+        strategy = strategy_for(resource)
+        shelf = self._cache.shelf(keys.location(resource))
+        for _ in range(_ATTEMPTS):
+            item = shelf.get(ctx.namespace if resource.namespaced else "", ctx.name)
+            if item is None:
+                raise not_found(resource.plural, resource.group, ctx.name)
+            old = item.decode()
+            options.check(resource, ctx.name, old)
+            new = mark(strategy, ctx, item.decode(), options)
+            try:
+                if _finished(strategy, new):
+                    return await self._remove(ctx, resource, item, new, ())
+                if new == old:
+                    return Written(item.body)
+                return Written(await self._put(ctx, resource, new, item.revision))
+            except Mismatch as mismatch:
+                await self._cache.reached(mismatch.actual)
+        raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
+
+    async def _put(self, ctx: RequestContext, resource: Resource, obj: Object, expect: int) -> bytes:
+        """Store; the encoded object with its revision. Raises Mismatch."""
+        stored = encoding.encode(obj)
+        key = self._key(resource, obj)
+        if ctx.dry_run:
+            current = self._cache.shelf(keys.location(resource)).get(
+                obj["metadata"].get("namespace", "") if resource.namespaced else "", obj["metadata"]["name"]
+            )
+            actual = current.revision if current else 0
+            if actual != expect:
+                raise Mismatch(key, actual)
+            return encoding.with_revision(stored, expect) if expect else stored
+        revision = await self._store.append(key, stored, expect=expect)
+        await self._cache.reached(revision)
+        return encoding.with_revision(stored, revision)
+
+    async def _remove(
+        self, ctx: RequestContext, resource: Resource, item: Item, last: Object, warnings: tuple[str, ...]
+    ) -> Written:
+        """Take an object out of the store; the last state is what a client that updated it gets."""
+        body = encoding.with_revision(encoding.encode(last), item.revision)
+        if not ctx.dry_run:
+            key = keys.location(resource).key(item.namespace, item.name)
+            revision = await self._store.append(key, None, expect=item.revision)
+            await self._cache.reached(revision)
+        return Written(body, warnings=warnings, deleted=True)
+
+    def _key(self, resource: Resource, obj: Mapping[str, Any]) -> str:
+        metadata = obj["metadata"]
+        namespace = metadata["namespace"] if resource.namespaced else ""
+        return keys.location(resource).key(namespace, metadata["name"])
+
+
+def check_kind(resource: Resource, obj: Object) -> None:
+    """Fill in kind and apiVersion, or refuse an object of another kind."""
+    obj["kind"] = obj.get("kind") or resource.kind
+    obj["apiVersion"] = obj.get("apiVersion") or resource.api_version
+    kind, version = obj["kind"], obj["apiVersion"]
+    if (kind, version) == (resource.kind, resource.api_version):
+        return
+    short = str(version).rpartition("/")[2]
+    raise BadRequest(
+        f'{kind} in version "{short}" cannot be handled as a {resource.kind}: '
+        + _why(resource, str(kind), str(version), short)
+    )
+
+
+def _why(resource: Resource, kind: str, version: str, short: str) -> str:
+    from panal.resources import by_kind
+
+    if by_kind(version, kind) is None:
+        return f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+    internal = resource.group.partition(".")[0] or "core"
+    return f"converting ({short}.{kind}) to ({internal}.{resource.kind}): unknown conversion"
+
+
+def invalid_revision(resource: Resource, name: str) -> StatusError:
+    from .fielderrors import bad
+
+    error = bad("metadata.resourceVersion", 0, "must be specified for an update")
+    return invalid(resource.kind, resource.group, name, [error])
+
+
+def _finished(strategy: Strategy, obj: Object) -> bool:
+    """Whether nothing keeps an object that is being deleted any longer."""
+    metadata = obj["metadata"]
+    return (
+        bool(metadata.get("deletionTimestamp"))
+        and not metadata.get("finalizers")
+        and not metadata.get("deletionGracePeriodSeconds")
+        and not strategy.remains_after_delete(obj)
+    )
+
+
+def _copy(obj: Object) -> Object:
+    """A copy whose metadata is its own at least; the rest is copied too, because hooks change what they own."""
+    import orjson
+
+    copied: Object = orjson.loads(orjson.dumps(obj))
+    if not isinstance(copied.setdefault("metadata", {}), dict):
+        copied["metadata"] = {}
+    return copied
+
+
+__all__ = ["Conflict", "Registry", "Written"]

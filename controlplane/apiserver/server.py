@@ -1,0 +1,120 @@
+"""The HTTP side: one coroutine takes a request from its bytes to its answer, the same way for all of them.
+
+parse -> authenticate -> authorize -> find the handler -> answer; every StatusError becomes a Status object, and
+whatever else goes wrong is logged and answered 500 without its details.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from aiohttp import web
+
+from panal import resources
+from panal.errors import MethodNotSupported, NotFound, StatusError
+
+from . import answers, discovery, handlers, subresources
+from .answers import Answer
+from .authn import User
+from .authz import Attributes
+from .context import Call, Parts
+from .handlers import Handler
+from .negotiation import Form, accept
+from .nonresource import serve as serve_path
+from .request import Query, Target, parse
+
+_log = logging.getLogger(__name__)
+
+
+class Application:
+    """Answers requests with the server's parts."""
+
+    def __init__(self, parts: Parts, address: str) -> None:
+        self._parts = parts
+        self._address = address
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        media = "application/json"
+        try:
+            answer = await self._answer(request)
+        except StatusError as error:
+            answer = answers.failure(error)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.path)
+            answer = answers.failure(StatusError("Internal error occurred: see the server's log"))
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        encodings = request.headers.get("Accept-Encoding", "")
+        if "yaml" in request.headers.get("Accept", ""):
+            media = _media(request)
+        return await answers.response(answer, media=media, gzip_accepted="gzip" in encodings)
+
+    async def _answer(self, request: web.BaseRequest) -> Answer | web.StreamResponse:
+        path, _, text = request.path_qs.partition("?")
+        query = Query(text)
+        target = parse(request.method, path, query)
+        user = self._authenticate(request)
+        self._parts.authorizer.require(user, Attributes.of(target))
+        if not target.resource:
+            return await self._path(request, target, query)
+        return await self._resource(request, target, query, user)
+
+    def _authenticate(self, request: web.BaseRequest) -> User:
+        transport = request.transport
+        certificate = transport.get_extra_info("peercert") if transport is not None else None
+        return self._parts.authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+
+    async def _path(self, request: web.BaseRequest, target: Target, query: Query) -> Answer:
+        if target.path.startswith("/api") and request.method in ("GET", "HEAD"):
+            form = accept(request.headers.get("Accept", ""))
+            if (answer := discovery.serve(target.path, form, self._address)) is not None:
+                return answer
+        answer = await serve_path(self._parts, request, target, query)
+        return answer if answer is not None else answers.text("404 page not found\n", 404)
+
+    async def _resource(
+        self, request: web.BaseRequest, target: Target, query: Query, user: User
+    ) -> Answer | web.StreamResponse:
+        resource = resources.find(target.group, target.version, target.resource)
+        if resource is None:
+            raise _nothing()
+        if target.namespace and not resource.namespaced and resource.plural != "namespaces":
+            raise _nothing()
+        handler = self._handler(target, resource)
+        form = self._form(request, target)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._parts.now()))
+        return await handler(self._parts, Call(request, target, query, user, form, resource, now))
+
+    def _form(self, request: web.BaseRequest, target: Target) -> Form:
+        if target.subresource == "log":
+            return Form()
+        return accept(request.headers.get("Accept", ""))
+
+    def _handler(self, target: Target, resource: resources.Resource) -> Handler:
+        if target.subresource:
+            found = subresources.find(resource, target.subresource, target.verb)
+        elif target.verb in resource.verbs or target.verb == "get" and "get" in resource.verbs:
+            found = subresources.reviews(resource) or handlers.VERBS.get(target.verb)
+            if resource.namespaced and not target.namespace and target.verb in ("create", "deletecollection"):
+                found = None
+        else:
+            found = None
+        if found is None:
+            if target.subresource and target.subresource not in resource.subresources:
+                raise _nothing()
+            raise MethodNotSupported("the server does not allow this method on the requested resource", details={})
+        return found
+
+
+def _media(request: web.BaseRequest) -> str:
+    try:
+        return accept(request.headers.get("Accept", "")).media
+    except StatusError:
+        return "application/json"
+
+
+def _nothing() -> NotFound:
+    return NotFound("the server could not find the requested resource", details={})

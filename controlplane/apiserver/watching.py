@@ -1,0 +1,168 @@
+"""Watches: a stream of changes to one client.
+
+A subscriber filters changes as they happen and keeps the ready lines; one task a client writes them. A client that
+reads too slowly is dropped: its connection ends, it lists and watches again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from panal.errors import Gone, StatusError
+
+from . import encoding
+from .cache import Change, Item, Shelf
+from .reading import Selection
+
+PENDING_LIMIT = 8 * 1024 * 1024
+"""Bytes that wait for one slow client at most."""
+
+BOOKMARK_SECONDS = 60.0
+"""About once a minute, as Kubernetes does: a client that resumes after a quiet hour must not get 410."""
+
+Render = Callable[[str, Item], bytes]
+"""An event's line in the form the client asked for."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a client wants to see. `since` None: first everything that is, then what happens."""
+
+    selection: Selection
+    since: int | None
+    bookmarks: bool
+    initial_events_end: bool
+    timeout: float
+    render: Render | None
+    """None: the objects as they are stored."""
+    bookmark: Callable[[int, bool], bytes]
+
+
+def bookmark_line(kind: str, api_version: str, revision: int, initial_end: bool) -> bytes:
+    """A BOOKMARK event; the one after the initial events is annotated (KEP-3157)."""
+    metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
+    if initial_end:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    return encoding.event("BOOKMARK", orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
+
+
+class Stream:
+    """One client's pending lines."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._wake = asyncio.Event()
+        self.dropped = False
+
+    def offer(self, change: Change) -> None:
+        """Keep the change's line if the client is to see it."""
+        line = self._line(change)
+        if line is not None:
+            self.add(line)
+
+    def add(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > PENDING_LIMIT:
+            self.dropped = True
+        self._wake.set()
+
+    async def take(self, timeout: float) -> bytes:
+        """Everything that waits; b"" when nothing came in time."""
+        if not self._lines:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
+        self._wake.clear()
+        lines, self._lines, self._size = b"".join(self._lines), [], 0
+        return lines
+
+    def _line(self, change: Change) -> bytes | None:
+        chosen = self._watch.selection
+        if chosen.everything:
+            return self._render(change.kind, change.item, change)
+        now = change.kind != "DELETED" and chosen.matches(change.item)
+        before = change.previous is not None and chosen.matches(change.previous)
+        if now:
+            return self._render("MODIFIED" if before else "ADDED", change.item, change)
+        if before and change.previous is not None:
+            if change.kind == "DELETED":
+                return self._render("DELETED", change.item, change)
+            return self._render("DELETED", _left(change.previous, change.revision), change)
+        return None
+
+    def _render(self, kind: str, item: Item, change: Change) -> bytes:
+        if self._watch.render is not None:
+            return self._watch.render(kind, item)
+        if kind == change.kind and item is change.item:
+            return change.line
+        return encoding.event(kind, item.body)
+
+
+def _left(previous: Item, revision: int) -> Item:
+    """An object that no longer matches: as it was, at the revision of the change that took it away."""
+    body = encoding.with_revision(encoding.encode(previous.decode()), revision)
+    return Item(previous.namespace, previous.name, revision, body)
+
+
+async def serve(
+    request: web.BaseRequest, watch: Watch, shelf: Shelf, current: list[Item], revision: Callable[[], int]
+) -> web.StreamResponse:
+    """Answer with the stream until its time is over, the client goes, or it is too slow."""
+    stream = Stream(watch)
+    unsubscribe = shelf.subscribe(watch.selection.namespace, stream.offer)
+    try:
+        try:
+            _begin(stream, watch, shelf, current, revision())
+        except Gone as gone:
+            stream.add(encoding.event("ERROR", orjson.dumps(gone.status())))
+            return await _send(request, stream, watch, revision, limit=0.0)
+        return await _send(request, stream, watch, revision, limit=watch.timeout)
+    finally:
+        unsubscribe()
+
+
+def _begin(stream: Stream, watch: Watch, shelf: Shelf, current: list[Item], revision: int) -> None:
+    if watch.since is not None:
+        for change in shelf.changes(watch.since):
+            if not watch.selection.namespace or watch.selection.namespace == change.item.namespace:
+                stream.offer(change)
+        return
+    for item in current:
+        stream.add(watch.render("ADDED", item) if watch.render else encoding.event("ADDED", item.body))
+    if watch.initial_events_end:
+        stream.add(watch.bookmark(revision, True))
+
+
+async def _send(
+    request: web.BaseRequest, stream: Stream, watch: Watch, revision: Callable[[], int], *, limit: float
+) -> web.StreamResponse:
+    loop = asyncio.get_running_loop()
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    deadline = loop.time() + limit
+    marked = revision()
+    while not stream.dropped:
+        left = deadline - loop.time()
+        data = await stream.take(max(0.0, min(left, BOOKMARK_SECONDS) if watch.bookmarks else left))
+        ended = loop.time() >= deadline
+        if not data and watch.bookmarks and (ended or revision() != marked):
+            marked = revision()
+            data = watch.bookmark(marked, False)
+        if data:
+            await response.write(data)
+        if ended:
+            break
+    with suppress(ConnectionError, StatusError):
+        await response.write_eof()
+    return response
