@@ -1,0 +1,89 @@
+"""kube-controller-manager: all controllers in one process, over one set of informers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from panal import log
+from panal.client import Client, Unreachable, until_reachable
+from panal.events import Recorder
+from panal.tasks import run_until_signal
+
+from .catalog import CONTROLLERS, chosen
+from .context import Context, Informers, Settings
+
+COMPONENT = "kube-controller-manager"
+
+
+def seconds(text: str) -> float:
+    """A Go duration of the usual sort: 40s, 1m30s, 500ms; or plain seconds."""
+    import re
+
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", text)
+    if parts is None or not text:
+        return float(text)
+    hours, minutes, whole, thousandths = (float(part or 0) for part in parts.groups())
+    return hours * 3600 + minutes * 60 + whole + thousandths / 1000
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog=COMPONENT, description=__doc__, allow_abbrev=False)
+    found.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    found.add_argument("--root-ca-file", default="", help="published as kube-root-ca.crt in every namespace")
+    found.add_argument("--cluster-cidr", default="", help="range of pod addresses; nodes bring their own part of it")
+    found.add_argument("--service-cluster-ip-range", default="", help="range of Service addresses")
+    found.add_argument("--node-monitor-grace-period", type=seconds, default=40.0, help="silence of a node that counts")
+    found.add_argument("--controllers", default="*", help="comma-separated; * is all, -NAME turns one off")
+    found.add_argument("--leader-elect", nargs="?", const="true", default="false", choices=("true", "false"))
+    return found
+
+
+async def run(client: Client, settings: Settings, names: Sequence[str]) -> None:
+    """Run the named controllers until cancelled."""
+    informers = Informers(client)
+    context = Context(client, informers, Recorder(client, COMPONENT), settings)
+    loops = [(name, build(context)) for name, build in CONTROLLERS if name in names]
+    while True:
+        try:
+            await until_reachable(client, seconds=60)
+            break
+        except Unreachable:
+            continue
+    async with asyncio.TaskGroup() as group:
+        group.create_task(informers.run(), name="informers")
+        for name, loop in loops:
+            group.create_task(loop.run(), name=name)
+
+
+def main(argv: Sequence[str]) -> int:
+    options = parser().parse_args(argv)
+    log.setup(COMPONENT)
+    try:
+        names = chosen(options.controllers.split(","))
+        ca = Path(options.root_ca_file).read_text() if options.root_ca_file else ""
+        client = Client.from_kubeconfig(options.kubeconfig, user_agent=COMPONENT)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{COMPONENT}: {error}\n")
+        return 1
+    settings = Settings(
+        root_ca=ca,
+        node_grace=options.node_monitor_grace_period,
+        service_cidr=options.service_cluster_ip_range,
+        cluster_cidr=options.cluster_cidr,
+    )
+
+    async def work() -> None:
+        try:
+            await run(client, settings, names)
+        finally:
+            await client.close()
+
+    return run_until_signal(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""All controllers of the controller manager, by the names `--controllers` knows, in the order they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from .context import Context, Loop
+from .daemonset.reconcile import DaemonSets
+from .deployment.reconcile import Deployments
+from .endpoints.reconcile import Endpoints
+from .endpointslice.reconcile import EndpointSlices
+from .garbage.reconcile import Garbage
+from .namespace.reconcile import Namespaces
+from .nodelifecycle.reconcile import NodeLifecycle
+from .podgc.reconcile import PodGC
+from .replicaset.reconcile import ReplicaSets, ReplicationControllers
+from .rootca.reconcile import RootCA
+from .serviceaccount.reconcile import ServiceAccounts
+
+CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
+    ("serviceaccount-controller", ServiceAccounts),
+    ("root-ca-certificate-publisher-controller", RootCA),
+    ("node-lifecycle-controller", NodeLifecycle),
+    ("deployment-controller", Deployments),
+    ("replicaset-controller", ReplicaSets),
+    ("replicationcontroller-controller", ReplicationControllers),
+    ("daemonset-controller", DaemonSets),
+    ("endpointslice-controller", EndpointSlices),
+    ("endpoints-controller", Endpoints),
+    ("namespace-controller", Namespaces),
+    ("pod-garbage-collector-controller", PodGC),
+    ("garbage-collector-controller", Garbage),
+)
+"""The garbage collector comes last: it follows along with whatever the others watch."""
+
+
+def chosen(wanted: Sequence[str]) -> list[str]:
+    """The names that a `--controllers` list turns on: `*` is all, `-name` turns one off. Raises ValueError."""
+    known = [name for name, _ in CONTROLLERS]
+    plain = [item.removeprefix("-") for item in wanted if item != "*"]
+    if unknown := [item for item in plain if item not in known]:
+        raise ValueError(f"{unknown[0]!r} is not in the list of known controllers")
+    everything = "*" in wanted
+    return [name for name in known if f"-{name}" not in wanted and (everything or name in wanted)]

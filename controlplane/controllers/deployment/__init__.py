@@ -1,0 +1,1 @@
+"""Rolls Deployments out: one ReplicaSet a pod template, scaled against each other."""

@@ -1,0 +1,1 @@
+"""The older form of what serves a Service: one Endpoints object each."""

@@ -1,0 +1,1 @@
+"""Says which addresses serve each Service, in slices."""

@@ -1,0 +1,1 @@
+"""Notices nodes that fall silent, taints them and moves their pods."""

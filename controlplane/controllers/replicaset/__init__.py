@@ -1,0 +1,1 @@
+"""Keeps as many pods running as each ReplicaSet asks for."""
