@@ -171,8 +171,11 @@ def merge(path: Path, addition: Mapping[str, Any]) -> None:
     _write_yaml(path, merged)
 
 
-def remove(path: Path, names: Mapping[str, str]) -> None:
-    """Take `{"contexts": name, "clusters": name, "users": name}` out of the file again; a file left empty is kept."""
+def remove(path: Path, names: Mapping[str, str], previous: str = "") -> None:
+    """Take `{"contexts": name, "clusters": name, "users": name}` out of the file again; a file left empty is kept.
+
+    If that was the current context, `previous` becomes it, where the file has one of that name.
+    """
     if not path.exists():
         return
     document = load(path)
@@ -185,7 +188,8 @@ def remove(path: Path, names: Mapping[str, str]) -> None:
             changed = True
     if changed:
         if document.get("current-context") == names.get("contexts"):
-            document["current-context"] = ""
+            known = {entry.get("name") for entry in _entries(document, "contexts") if isinstance(entry, dict)}
+            document["current-context"] = previous if previous in known else ""
         _write_yaml(path, document)
 
 

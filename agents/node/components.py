@@ -1,0 +1,85 @@
+"""What the steward runs, and where: a table, made from the configuration alone. Pure.
+
+The order is the order of starting: the control plane's node first, as everything waits for the API server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from panal.bundled import BUNDLED
+from panal.config import ClusterConfig
+from panal.paths import ClusterPaths
+
+RUNTIME = "panal.agents.runtime.__main__:main"
+KUBELET = "panal.agents.kubelet.__main__:main"
+LOAD_BALANCER = "panal.proxy.loadbalancer.__main__:main"
+EXTERNAL_DNS = "panal.controlplane.dns.external.__main__:main"
+BRING_UP = "panal.agents.node.bringup:main"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process to keep running. Its output goes to logs/NAME.log."""
+
+    name: str
+    title: str
+    """The program's name, as ps shows it."""
+    entry: str
+    """`module:function`, called with the arguments."""
+    arguments: tuple[str, ...]
+    host: str
+    """The host of the LAN, or node, it runs on."""
+    once: bool = False
+    """It ends by itself when its work is done: an exit code of 0 is no reason to start it again."""
+
+
+def modules() -> list[str]:
+    """Every module that some process of the cluster begins with."""
+    entries = [*BUNDLED.values(), RUNTIME, KUBELET, LOAD_BALANCER, EXTERNAL_DNS, BRING_UP]
+    return [entry.partition(":")[0] for entry in entries]
+
+
+def components(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component]:
+    """All of them, in the order of starting."""
+    first = config.control_plane
+    nodes = [first, *(node for node in config.nodes if node.name != first.name)]
+    found: list[Component] = []
+    for node in nodes:
+        file = str(paths.node(node.name).config)
+        found += [
+            Component(f"runtime-{node.name}", "panal-runtime", RUNTIME, (f"--config={file}",), node.name),
+            Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}",), node.name),
+        ]
+        if node.name == first.name:
+            found.append(Component("bring-up", "panal-bring-up", BRING_UP, (str(paths.root),), node.name, once=True))
+    return [*found, _external_dns(config, paths), _load_balancer(config, paths)]
+
+
+def _load_balancer(config: ClusterConfig, paths: ClusterPaths) -> Component:
+    arguments = (
+        f"--kubeconfig={paths.root / 'lb.conf'}",
+        f"--config={paths.config}",
+        f"--edge-socket={paths.edge_socket}",
+    )
+    name = config.load_balancer.name
+    return Component("lb", "load-balancer", LOAD_BALANCER, arguments, name)
+
+
+def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
+    dns = config.external_dns
+    arguments = [f"--kubeconfig={paths.root / 'dns.conf'}", f"--address={dns.address}"]
+    arguments += [f"--domain={domain}" for domain in dns.domains]
+    arguments += [f"--record={name}.{domain}={address}" for name, address in hosts(config) for domain in dns.domains]
+    return Component("dns", "external-dns", EXTERNAL_DNS, tuple(arguments), dns.name)
+
+
+def hosts(config: ClusterConfig) -> list[tuple[str, str]]:
+    """Everybody on the LAN: (name, address)."""
+    return [
+        *((node.name, node.address) for node in config.nodes),
+        *((host.name, host.address) for host in config.hosts),
+        (config.load_balancer.name, config.load_balancer.address),
+        (config.external_dns.name, config.external_dns.address),
+    ]

@@ -1,0 +1,199 @@
+"""The steward: process 1 of a cluster. It builds the LAN, starts and restarts what runs there, and reaps what ends.
+
+When it ends, everything ends: in `netns` the kernel kills whatever is in its PID namespace, in `loopback` it kills its
+descendants itself, or the keeper does. It ends when it is told to, and when the keeper has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+from panal import cleanup, linux, log
+from panal.agents.network.contract import Space
+from panal.agents.network.factory import open_lan
+from panal.agents.runtime.request import SpawnRequest
+from panal.agents.runtime.spawner import Spawner
+from panal.config import ClusterConfig, load_cluster
+from panal.paths import ClusterPaths
+from panal.tasks import spawn
+
+from . import zygote
+from .components import Component, components, hosts, modules
+from .control import Control, Progress
+from .orphans import reap
+from .supervise import Supervised
+
+_log = logging.getLogger(__name__)
+
+
+class StartFailed(Exception):
+    """The cluster can't start; the message is a sentence for the user."""
+
+
+def run(paths: ClusterPaths, lifeline: socket.socket, listener: socket.socket) -> int:
+    """Run the cluster until it is told to end. Called in a process of its own, with no loop or thread."""
+    signal.set_wakeup_fd(-1)
+    spawner = zygote.fork(modules())
+    log.setup("steward")
+    with contextlib.suppress(OSError):
+        linux.name_process("panal-steward")
+        linux.become_subreaper()
+    config = load_cluster(paths.config)
+    preparing = _fork_prepare(config, paths)
+    orphaned = asyncio.run(Steward(config, paths, spawner, lifeline, listener).main(*preparing))
+    cleanup.kill_children()
+    if orphaned:
+        cleanup.remove_files(paths)
+    return 0
+
+
+def _fork_prepare(config: ClusterConfig, paths: ClusterPaths) -> tuple[int, int]:
+    """Start writing the cluster's files; the child's pid, and a pipe that brings its complaint, if any, and ends."""
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.close(read)
+            from .prepare import prepare
+
+            prepare(config, paths)
+        except BaseException as error:
+            os.write(write, f"{type(error).__name__}: {error}"[:2000].encode())
+            os._exit(1)
+        os._exit(0)
+    os.close(write)
+    return child, read
+
+
+class Steward:
+    """The running cluster, on the event loop."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        paths: ClusterPaths,
+        spawner: Spawner,
+        lifeline: socket.socket,
+        listener: socket.socket,
+    ) -> None:
+        self._config = config
+        self._paths = paths
+        self._lifeline = lifeline
+        self._listener = listener
+        self._spawner = spawner
+        self._stop = asyncio.Event()
+        self._orphaned = False
+        self._supervised: list[Supervised] = []
+        self._helpers: set[int] = set()
+        began = float(os.environ.get("PANAL_STARTED") or time.clock_gettime(time.CLOCK_BOOTTIME))
+        self._progress = Progress(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+
+    async def main(self, preparing: int, complaint: int) -> bool:
+        """Run until the end; True when the keeper is gone and files are left to remove."""
+        loop = asyncio.get_running_loop()
+        self._helpers |= {preparing, self._spawner.pid}
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_reader(self._lifeline, self._keeper_gone)
+        self._use(self._spawner)
+        server = await Control(self._progress, self._status, self._stop.set).serve(self._listener)
+        starting = spawn(self._start(complaint), name="start the cluster")
+        await self._stop.wait()
+        starting.cancel()
+        server.close()
+        loop.remove_signal_handler(signal.SIGCHLD)
+        return self._orphaned
+
+    async def spawn(self, request: SpawnRequest) -> int:
+        """As the spawner does; the one that serves now."""
+        return await self._spawner.spawn(request)
+
+    async def _start(self, complaint: int) -> None:
+        try:
+            spaces = await self._build_lan()
+            await self._prepared(complaint)
+            for component in components(self._config, self._paths):
+                self._supervise(component, spaces[component.host])
+        except (OSError, StartFailed) as error:
+            _log.error("the cluster can't start: %s", error)
+            await self._progress.add("failed", str(error), failed=True)
+
+    async def _build_lan(self) -> dict[str, Space]:
+        config = self._config
+        lan = open_lan(config, self._paths)
+        nodes = {node.name: node for node in config.nodes}
+        spaces: dict[str, Space] = {}
+        for name, address in hosts(config):
+            if name in nodes:
+                spaces[name] = await lan.add_node(name, address, nodes[name].pod_cidr)
+            else:
+                reaches_pods = name == config.external_dns.name
+                spaces[name] = await lan.add_host(name, address, reaches_pods=reaches_pods)
+        lan.close()
+        await self._progress.add("company LAN", f"{len(spaces)} hosts in the {config.network} network")
+        return spaces
+
+    async def _prepared(self, complaint: int) -> None:
+        """Wait for the files. Raises StartFailed with what went wrong."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), open(complaint, "rb"))
+        text = await reader.read()
+        transport.close()
+        if text:
+            raise StartFailed(f"the cluster's files could not be written: {text.decode(errors='replace')}")
+        await self._progress.add("certificates", "keys, kubeconfigs and static pods written")
+
+    def _supervise(self, component: Component, space: Space) -> None:
+        supervised = Supervised(component, space, self._paths.logs / f"{component.name}.log", self)
+        self._supervised.append(supervised)
+        spawn(supervised.run(), name=f"supervise {component.name}")
+
+    def _use(self, spawner: Spawner) -> None:
+        self._spawner = spawner
+        self._helpers.add(spawner.pid)
+        spawner.on_exit(self._ended)
+        spawner.on_lost(self._spawner_lost)
+
+    def _spawner_lost(self) -> None:
+        """Its children are ours now; what ended meanwhile is reaped here."""
+        if not self._stop.is_set():
+            _log.warning("the spawner has ended; starting another one")
+            self._use(zygote.fork(modules()))
+            self._reap()
+
+    def _ended(self, pid: int, status: int) -> None:
+        for supervised in self._supervised:
+            if supervised.ended(pid, status):
+                return
+
+    def _reap(self) -> None:
+        reap(self._paths.root, self._claim)
+
+    def _claim(self, pid: int, status: int) -> bool:
+        if pid in self._helpers:
+            self._helpers.discard(pid)
+            return True
+        return any(supervised.ended(pid, status) for supervised in self._supervised)
+
+    def _keeper_gone(self) -> None:
+        """The lifeline has ended: nobody else will remove the files."""
+        asyncio.get_running_loop().remove_reader(self._lifeline)
+        self._orphaned = True
+        self._stop.set()
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "name": self._config.name,
+            "components": [supervised.state() for supervised in self._supervised],
+            "stages": self._progress.events,
+            "usable": any(event.get("last") for event in self._progress.events),
+        }
+

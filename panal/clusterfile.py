@@ -1,0 +1,474 @@
+"""cluster.yaml: what a user says about a cluster, checked, completed and resolved into a `ClusterConfig`.
+
+Pure but for `read`. Every error names the file, the field by its path, the reason and the way out, and unknown fields
+are errors: a misspelt setting that is ignored costs more than a sentence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from .addresses import localize
+from .config import (
+    ClusterConfig,
+    ExternalDNSSpec,
+    Frontend,
+    HostSpec,
+    IngressSpec,
+    LoadBalancerSpec,
+    NetworkKind,
+    NodeSpec,
+    ProxyMode,
+    RuntimeKind,
+)
+from .quantity import parse as parse_quantity
+
+API_VERSION, KIND = "panal.dev/v1", "Cluster"
+LIMIT = 1 << 20
+"""Bytes of a cluster.yaml that are read at most."""
+MAX_NODES = 200
+CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+_TOP = ("apiVersion", "kind", "metadata", "spec")
+_SPEC = (
+    "network", "proxyMode", "runtime", "lan", "podCIDR", "serviceCIDR", "dnsServiceIP", "clusterDomain",
+    "nodePortRange", "nodes", "hosts", "loadBalancer", "externalDNS", "ingress", "edge",
+)  # fmt: skip
+
+Section = Mapping[str, Any]
+
+
+class ClusterFileError(ValueError):
+    """A configuration that can't be used; the message is a sentence for the user."""
+
+
+def read(path: Path) -> Section:
+    """The file's document. Raises ClusterFileError."""
+    import yaml
+
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LIMIT + 1)
+    except OSError as error:
+        raise ClusterFileError(
+            f"{path} can't be read: {error.strerror}; name an existing file with --config."
+        ) from error
+    if len(raw) > LIMIT:
+        raise ClusterFileError(f"{path} is larger than 1 MiB; a cluster's configuration is a few KiB.")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        document = yaml.load(raw, Loader=loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where is not None else ""
+        what = getattr(error, "problem", None) or "the text is not YAML"
+        raise ClusterFileError(f"{path}{line}: {what}; correct the YAML there.") from error
+    if not isinstance(document, dict):
+        raise ClusterFileError(f"{path}: no cluster stands here; write `apiVersion: {API_VERSION}` and `kind: {KIND}`.")
+    return document
+
+
+def resolve(
+    document: Section | None,
+    source: str,
+    *,
+    name: str | None,
+    nodes: int | None,
+    network: NetworkKind,
+    proxy_mode: ProxyMode,
+    runtime: RuntimeKind,
+) -> ClusterConfig:
+    """The document (None: nothing but defaults) as a configuration for the chosen network. Raises ClusterFileError.
+
+    `name` and `nodes` are what the command line says, and win. `source` is the file's name, for messages.
+    """
+    return _Reader(source).cluster(document or {}, name, nodes, network, proxy_mode, runtime)
+
+
+def wishes(document: Section | None, source: str) -> tuple[str, str, str]:
+    """What the document asks for: network, proxy mode and runtime, each a kind or `auto`. Raises ClusterFileError."""
+    reader = _Reader(source)
+    spec = reader.mapping(document or {}, "spec", "")
+    return (
+        reader.choice(spec, "network", "spec", ("auto", "netns", "loopback"), "auto"),
+        reader.choice(spec, "proxyMode", "spec", ("auto", "netfilter", "userspace"), "auto"),
+        reader.choice(spec, "runtime", "spec", ("auto", "namespaces", "plain"), "auto"),
+    )
+
+
+def default_nodes(count: int) -> list[dict[str, Any]]:
+    """nodo1 192.168.0.100, the control plane; nodoa .101, nodob .102, ..., nodoz, nodoaa, ..."""
+    names = ["nodo1", *(f"nodo{_letters(index)}" for index in range(count - 1))]
+    first = IPv4Address("192.168.0.100")
+    return [
+        {"name": node, "address": str(first + index), **({"controlPlane": True} if index == 0 else {})}
+        for index, node in enumerate(names)
+    ]
+
+
+def _letters(index: int) -> str:
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return letters
+
+
+def divide(cidr: IPv4Network, count: int) -> list[IPv4Network]:
+    """The pod CIDR in equal parts, one a node, none larger than a /24. Raises ValueError when they would be too small."""
+    bits = max((count - 1).bit_length(), 0)
+    prefix = max(cidr.prefixlen + bits, min(24, 29)) if cidr.prefixlen + bits <= 29 else 30
+    if prefix > 29:
+        raise ValueError(f"{cidr} is too small for {count} nodes of at least 5 pods")
+    parts = cidr.subnets(new_prefix=prefix)
+    return [next(parts) for _ in range(count)]
+
+
+class _Reader:
+    """Reads fields and complains with their path."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def fail(self, path: str, reason: str, way_out: str) -> ClusterFileError:
+        return ClusterFileError(f"{self._source}: {path}: {reason}; {way_out}.")
+
+    def cluster(
+        self,
+        document: Section,
+        name: str | None,
+        count: int | None,
+        network: NetworkKind,
+        proxy_mode: ProxyMode,
+        runtime: RuntimeKind,
+    ) -> ClusterConfig:
+        spec = self._head(document)
+        metadata = self.mapping(document, "metadata", "")
+        self._known(metadata, "metadata", ("name",))
+        chosen = name or self.text(metadata, "name", "metadata", "panal")
+        if not CLUSTER_NAME.fullmatch(chosen):
+            raise self.fail(
+                "metadata.name" if name is None else "--name",
+                f"{chosen!r} is no cluster name",
+                "use at most 32 lower-case letters, digits and hyphens",
+            )
+        pod_cidr = self._cidr(spec, "podCIDR", "10.244.0.0/16")
+        config = ClusterConfig(
+            name=chosen,
+            network=network,
+            proxy_mode=proxy_mode,
+            runtime=runtime,
+            nodes=self._nodes(spec, count, pod_cidr),
+            hosts=self._hosts(spec),
+            lan=self._cidr(spec, "lan", "192.168.0.0/16"),
+            pod_cidr=pod_cidr,
+            service_cidr=self._cidr(spec, "serviceCIDR", "10.96.0.0/12"),
+            dns_service_ip="",
+            cluster_domain=self._domain(spec, "clusterDomain", "spec", "cluster.local"),
+            node_ports=self._range(spec),
+            load_balancer=self._load_balancer(spec),
+            external_dns=self._external_dns(spec),
+            ingress=self._ingress(spec),
+            api_port=self._edge(spec, "apiPort"),
+            http_port=self._edge(spec, "httpPort"),
+        )
+        tenth = str(IPv4Network(config.service_cidr).network_address + 10)
+        config = replace(config, dns_service_ip=self.address(spec, "dnsServiceIP", "spec", tenth))
+        self._check(config)
+        if network == "loopback":
+            config = _localized(config)
+            self._check(config)
+        return config
+
+    def _head(self, document: Section) -> Section:
+        self._known(document, "", _TOP)
+        if document:
+            for field, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
+                if document.get(field) != wanted:
+                    raise self.fail(field, f"is {document.get(field)!r}", f"write `{field}: {wanted}`")
+        spec = self.mapping(document, "spec", "")
+        self._known(spec, "spec", _SPEC)
+        return spec
+
+    def _known(self, section: Section, path: str, fields: Sequence[str]) -> None:
+        for field in section:
+            if field not in fields:
+                place = f"{path}.{field}" if path else str(field)
+                raise self.fail(place, "there is no such field", f"known ones are {', '.join(fields)}")
+
+    def mapping(self, section: Section, field: str, path: str) -> Section:
+        value = section.get(field)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise self.fail(f"{path}.{field}".lstrip("."), "is not a mapping", "write its fields below it, indented")
+        return value
+
+    def items(self, spec: Section, field: str) -> list[tuple[str, Section]] | None:
+        value = spec.get(field)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise self.fail(f"spec.{field}", "is not a list of mappings", "begin each item with a hyphen")
+        return [(f"spec.{field}[{index}]", item) for index, item in enumerate(value)]
+
+    def text(self, section: Section, field: str, path: str, default: str | None = None) -> str:
+        value = section.get(field, default)
+        if value is None:
+            raise self.fail(f"{path}.{field}", "is missing", "write it")
+        if not isinstance(value, str):
+            raise self.fail(f"{path}.{field}", f"is {value!r}, not a text", "put it in quotes")
+        return value
+
+    def choice(self, section: Section, field: str, path: str, choices: Sequence[str], default: str) -> str:
+        value = self.text(section, field, path, default)
+        if value not in choices:
+            raise self.fail(f"{path}.{field}", f"is {value!r}", f"choose one of {', '.join(choices)}")
+        return value
+
+    def number(self, section: Section, field: str, path: str, low: int, high: int, default: int | None = None) -> int:
+        value = section.get(field, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            reason = "is missing" if value is None else f"is {value!r}"
+            raise self.fail(f"{path}.{field}", reason, f"write a whole number from {low} to {high}")
+        return value
+
+    def flag(self, section: Section, field: str, path: str, default: bool) -> bool:
+        value = section.get(field, default)
+        if not isinstance(value, bool):
+            raise self.fail(f"{path}.{field}", f"is {value!r}", "write true or false")
+        return value
+
+    def address(self, section: Section, field: str, path: str, default: str | None = None) -> str:
+        value = self.text(section, field, path, default)
+        try:
+            return str(IPv4Address(value))
+        except ValueError:
+            raise self.fail(
+                f"{path}.{field}", f"{value!r} is no IPv4 address", "write one such as 192.168.0.10"
+            ) from None
+
+    def _cidr(self, spec: Section, field: str, default: str) -> str:
+        value = self.text(spec, field, "spec", default)
+        try:
+            return str(IPv4Network(value))
+        except ValueError as error:
+            raise self.fail(
+                f"spec.{field}", f"{value!r} is no IPv4 network ({error})", f"write one such as {default}"
+            ) from None
+
+    def _name(self, section: Section, path: str, default: str | None = None) -> str:
+        value = self.text(section, "name", path, default)
+        if not HOST_NAME.fullmatch(value):
+            raise self.fail(
+                f"{path}.name", f"{value!r} is no host name", "use lower-case letters, digits and hyphens, at most 63"
+            )
+        return value
+
+    def _domain(self, section: Section, field: str, path: str, default: str) -> str:
+        return self._check_domain(self.text(section, field, path, default), f"{path}.{field}")
+
+    def _check_domain(self, value: object, path: str) -> str:
+        if not isinstance(value, str) or len(value) > 253 or not DOMAIN.fullmatch(value):
+            raise self.fail(path, f"{value!r} is no domain", "write one such as miempresa.com, in lower case")
+        return value
+
+    def _quantity(self, section: Section, field: str, path: str, default: str) -> str:
+        value = section.get(field, default)
+        text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        try:
+            good = isinstance(text, str) and parse_quantity(text) > 0
+        except (ValueError, ArithmeticError):
+            good = False
+        if not good:
+            raise self.fail(f"{path}.{field}", f"{value!r} is no quantity", f"write one such as {default}")
+        return str(text)
+
+    def _nodes(self, spec: Section, count: int | None, pod_cidr: str) -> tuple[NodeSpec, ...]:
+        items = self.items(spec, "nodes")
+        if count is not None and not 1 <= count <= MAX_NODES:
+            raise self.fail("--nodes", f"is {count}", f"a cluster has 1 to {MAX_NODES}")
+        if items is None:
+            items = [(f"spec.nodes[{index}]", node) for index, node in enumerate(default_nodes(count or 4))]
+        elif count is not None and count != len(items):
+            raise self.fail(
+                "spec.nodes", f"lists {len(items)} nodes, --nodes says {count}", "leave one of the two away"
+            )
+        if not 1 <= len(items) <= MAX_NODES:
+            raise self.fail("spec.nodes", f"are {len(items)}", f"a cluster has 1 to {MAX_NODES}")
+        masters = [path for path, item in items if self.flag(item, "controlPlane", path, False)]
+        if len(masters) > 1:
+            raise self.fail(f"{masters[1]}.controlPlane", "a second control plane", "let it be true for one node only")
+        try:
+            parts = divide(IPv4Network(pod_cidr), len(items))
+        except ValueError as error:
+            raise self.fail("spec.podCIDR", str(error), "choose a wider network, or fewer nodes") from None
+        return tuple(
+            self._node(
+                item, path, str(part), masters[0] == path if masters and len(set(p for p, _ in items)) > 1 else i == 0
+            )
+            for i, ((path, item), part) in enumerate(zip(items, parts, strict=True))
+        )
+
+    def _node(self, item: Section, path: str, pod_cidr: str, control_plane: bool) -> NodeSpec:
+        self._known(item, path, ("name", "address", "cpu", "memory", "pods", "controlPlane", "labels"))
+        labels = self.mapping(item, "labels", path)
+        for key, value in labels.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise self.fail(f"{path}.labels", f"{key!r}: {value!r} is not text", "put it in quotes")
+        return NodeSpec(
+            name=self._name(item, path),
+            address=self.address(item, "address", path),
+            pod_cidr=pod_cidr,
+            cpu=self._quantity(item, "cpu", path, "4"),
+            memory=self._quantity(item, "memory", path, "10Gi"),
+            pods=self.number(item, "pods", path, 1, 10000, 110),
+            control_plane=control_plane,
+            labels=dict(labels),
+        )
+
+    def _hosts(self, spec: Section) -> tuple[HostSpec, ...]:
+        items = self.items(spec, "hosts")
+        if items is None:
+            return (HostSpec("menchupc", "192.168.0.200"),)
+        hosts = []
+        for path, item in items:
+            self._known(item, path, ("name", "address"))
+            hosts.append(HostSpec(self._name(item, path), self.address(item, "address", path)))
+        return tuple(hosts)
+
+    def _load_balancer(self, spec: Section) -> LoadBalancerSpec:
+        section, path, default = self.mapping(spec, "loadBalancer", "spec"), "spec.loadBalancer", LoadBalancerSpec()
+        self._known(section, path, ("name", "address", "addresses", "frontends"))
+        frontends = default.frontends
+        if "frontends" in section:
+            found = []
+            for index, item in enumerate(section["frontends"] or ()):
+                place = f"{path}.frontends[{index}]"
+                if not isinstance(item, dict):
+                    raise self.fail(place, "is not a mapping", "write `port:` and `nodePort:`")
+                self._known(item, place, ("port", "nodePort"))
+                found.append(
+                    Frontend(self.number(item, "port", place, 1, 65535), self.number(item, "nodePort", place, 1, 65535))
+                )
+            frontends = tuple(found)
+        return LoadBalancerSpec(
+            self._name(section, path, default.name),
+            self.address(section, "address", path, default.address),
+            self._pool(section, path, default.addresses),
+            frontends,
+        )
+
+    def _pool(self, section: Section, path: str, default: tuple[str, str]) -> tuple[str, str]:
+        first, dash, last = self.text(section, "addresses", path, "-".join(default)).replace(" ", "").partition("-")
+        try:
+            if dash and IPv4Address(first) <= IPv4Address(last):
+                return first, last
+        except ValueError:
+            pass
+        raise self.fail(f"{path}.addresses", "is no range of addresses", "write `192.168.0.11-192.168.0.99`")
+
+    def _external_dns(self, spec: Section) -> ExternalDNSSpec:
+        section, path, default = self.mapping(spec, "externalDNS", "spec"), "spec.externalDNS", ExternalDNSSpec()
+        self._known(section, path, ("name", "address", "domains"))
+        domains = section.get("domains", list(default.domains))
+        if not isinstance(domains, list):
+            raise self.fail(f"{path}.domains", "is not a list", "write `[miempresa.com]`")
+        return ExternalDNSSpec(
+            self._name(section, path, default.name),
+            self.address(section, "address", path, default.address),
+            tuple(self._check_domain(domain, f"{path}.domains[{index}]") for index, domain in enumerate(domains)),
+        )
+
+    def _ingress(self, spec: Section) -> IngressSpec:
+        section, path, default = self.mapping(spec, "ingress", "spec"), "spec.ingress", IngressSpec()
+        self._known(section, path, ("enabled", "clusterIP", "port", "nodePort"))
+        return IngressSpec(
+            self.flag(section, "enabled", path, default.enabled),
+            self.address(section, "clusterIP", path) if section.get("clusterIP") is not None else None,
+            self.number(section, "port", path, 1, 65535, default.port),
+            self.number(section, "nodePort", path, 1, 65535, default.node_port),
+        )
+
+    def _edge(self, spec: Section, field: str) -> int:
+        section = self.mapping(spec, "edge", "spec")
+        self._known(section, "spec.edge", ("apiPort", "httpPort"))
+        return self.number(section, field, "spec.edge", 0, 65535, 0)
+
+    def _range(self, spec: Section) -> tuple[int, int]:
+        value = str(spec.get("nodePortRange", "30000-32767"))
+        first, _, last = value.partition("-")
+        if first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) < 65536:
+            return int(first), int(last)
+        raise self.fail("spec.nodePortRange", f"{value!r} is no range of ports", "write one such as 30000-32767")
+
+    def _check(self, config: ClusterConfig) -> None:
+        """What fields can't tell one by one: overlaps, duplicates, addresses outside their network."""
+        networks = {"lan": config.lan, "podCIDR": config.pod_cidr, "serviceCIDR": config.service_cidr}
+        names = list(networks)
+        for index, first in enumerate(names):
+            for second in names[index + 1 :]:
+                if IPv4Network(networks[first]).overlaps(IPv4Network(networks[second])):
+                    reason = f"{networks[second]} overlaps spec.{first} {networks[first]}"
+                    raise self.fail(f"spec.{second}", reason, "choose networks that don't")
+        seen: dict[str, str] = {}
+        for path, name, address in _residents(config):
+            if IPv4Address(address) not in IPv4Network(config.lan):
+                raise self.fail(f"{path}.address", f"{address} is outside spec.lan {config.lan}", "choose one inside")
+            for value in (name, address):
+                if value in seen:
+                    raise self.fail(path, f"{value} is taken by {seen[value]}", "choose another one")
+                seen[value] = path
+        if IPv4Address(config.dns_service_ip) not in IPv4Network(config.service_cidr):
+            reason = f"{config.dns_service_ip} is outside spec.serviceCIDR {config.service_cidr}"
+            raise self.fail("spec.dnsServiceIP", reason, "choose one inside")
+        ip = config.ingress.cluster_ip
+        if ip is not None and IPv4Address(ip) not in IPv4Network(config.service_cidr):
+            reason = f"{ip} is outside spec.serviceCIDR {config.service_cidr}"
+            raise self.fail("spec.ingress.clusterIP", reason, "choose one inside")
+        low, high = config.node_ports
+        if config.ingress.enabled and not low <= config.ingress.node_port <= high:
+            reason = f"{config.ingress.node_port} is outside spec.nodePortRange {low}-{high}"
+            raise self.fail("spec.ingress.nodePort", reason, "choose one inside")
+
+
+def _residents(config: ClusterConfig) -> list[tuple[str, str, str]]:
+    """Everybody on the LAN: where it stands in the file, its name, its address."""
+    return [
+        *((f"spec.nodes[{i}]", node.name, node.address) for i, node in enumerate(config.nodes)),
+        *((f"spec.hosts[{i}]", host.name, host.address) for i, host in enumerate(config.hosts)),
+        ("spec.loadBalancer", config.load_balancer.name, config.load_balancer.address),
+        ("spec.externalDNS", config.external_dns.name, config.external_dns.address),
+    ]
+
+
+def _localized(config: ClusterConfig) -> ClusterConfig:
+    """The same cluster in 127/8. Networks wider than /8 or starting inside an octet keep their meaning: only it changes."""
+    first, last = config.load_balancer.addresses
+    return replace(
+        config,
+        nodes=tuple(
+            replace(node, address=localize(node.address), pod_cidr=localize(node.pod_cidr)) for node in config.nodes
+        ),
+        hosts=tuple(replace(host, address=localize(host.address)) for host in config.hosts),
+        lan=localize(config.lan),
+        pod_cidr=localize(config.pod_cidr),
+        service_cidr=localize(config.service_cidr),
+        dns_service_ip=localize(config.dns_service_ip),
+        load_balancer=replace(
+            config.load_balancer,
+            address=localize(config.load_balancer.address),
+            addresses=(localize(first), localize(last)),
+        ),
+        external_dns=replace(config.external_dns, address=localize(config.external_dns.address)),
+        ingress=replace(config.ingress, cluster_ip=config.ingress.cluster_ip and localize(config.ingress.cluster_ip)),
+    )

@@ -1,0 +1,112 @@
+"""The `panal` command: its sub-commands, each of which imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from .failure import Failure
+
+NAME = click.option("--name", default=None, metavar="NAME", help="Which cluster; the default is the one called panal.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A whole Kubernetes cluster made of ordinary processes, for the real kubectl."""
+
+
+@cli.command()
+@click.option("--config", "config", type=click.Path(path_type=Path), help="A cluster.yaml; without it, four nodes.")
+@click.option("--nodes", type=int, help="How many nodes, where no file lists them.")
+@click.option("--name", default=None, metavar="NAME", help="The cluster's name; several run side by side.")
+@click.option("--network", type=click.Choice(["auto", "netns", "loopback"]), help="How hosts and pods get addresses.")
+@click.option("--proxy-mode", type=click.Choice(["auto", "netfilter", "userspace"]), help="How kube-proxy forwards.")
+def up(config: Path | None, nodes: int | None, name: str | None, network: str | None, proxy_mode: str | None) -> None:
+    """Start a cluster, and return when it is usable."""
+    from .up import Wish, up
+
+    up(Wish(config, nodes, name, network, proxy_mode), os.environ)
+
+
+@cli.command()
+@NAME
+def down(name: str | None) -> None:
+    """End a cluster and remove all that it was."""
+    from .down import down
+
+    down(name, os.environ)
+
+
+@cli.command()
+@NAME
+def status(name: str | None) -> None:
+    """Show a cluster's processes, nodes and addresses."""
+    from .status import status
+
+    status(name, os.environ)
+
+
+@cli.command()
+@NAME
+def kubeconfig(name: str | None) -> None:
+    """Print the administrator's kubeconfig."""
+    from .running import cluster
+
+    click.echo(cluster(name, os.environ).kubeconfig.read_text(), nl=False)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@NAME
+@click.argument("host")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def shell(name: str | None, host: str, command: tuple[str, ...]) -> None:
+    """A shell on HOST (of the LAN, or a node), or one COMMAND there after `--`."""
+    from .shell import shell
+
+    sys.exit(shell(name, host, command, os.environ))
+
+
+@cli.command()
+@NAME
+@click.argument("node")
+def rules(name: str | None, node: str) -> None:
+    """Show how NODE forwards Services, a line a port."""
+    from .rules import rules
+
+    rules(name, node, os.environ)
+
+
+@cli.command()
+@NAME
+@click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
+@click.argument("component")
+def logs(name: str | None, follow: bool, component: str) -> None:
+    """Show what COMPONENT logs: steward, kubelet-NODE, runtime-NODE, lb, dns, kube-apiserver, ..."""
+    from .logs import logs
+
+    logs(name, component, follow, os.environ)
+
+
+def main() -> None:
+    """The program. A `Failure` is one sentence and exit code 1."""
+    try:
+        cli(prog_name="panal", standalone_mode=False)
+    except Failure as failure:
+        click.echo(f"panal: {failure}", err=True)
+        sys.exit(1)
+    except click.exceptions.Abort:
+        click.echo("panal: interrupted.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

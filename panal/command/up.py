@@ -1,0 +1,270 @@
+"""`panal up`: open the edge, start the keeper, show the stages, and merge the context into the user's kubeconfig."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from panal import cleanup
+from panal.config import ClusterConfig, dump
+from panal.paths import ClusterPaths
+
+from .failure import Failure
+from .resolve import Resolved, Wish, probe, resolve
+from .running import answers, configuration, follow, locked, names, panal_home
+
+KEEPER = "panal.agents.node.keeper"
+PADDING = "-" * 400
+"""Room behind the keeper's arguments: forked components show their own command line there, and the environment behind
+it, by which they are found, stays."""
+API_PORT, HTTP_PORT = 6443, 8080
+"""Ports on 127.0.0.1 that are taken when they are free and nothing else was asked for."""
+SOCKET_ROOM = 107 - len("/nodes//runtime.sock") - 20
+"""A Unix socket's path has 107 bytes; the longest are those of a node."""
+
+__all__ = ["Wish", "up"]
+
+
+def up(wish: Wish, environ: Mapping[str, str]) -> None:
+    """Start the cluster. Raises Failure."""
+    began = process_start()
+    resolved = resolve(wish, probe(environ))
+    paths = ClusterPaths.of(panal_home(environ), resolved.config.name)
+    _check_place(paths)
+    _check_neighbours(resolved.config, environ)
+    for note in resolved.notes:
+        click.echo(f"         {note}")
+    _start(resolved, paths, environ, began)
+    try:
+        _show_stages(paths)
+    except KeyboardInterrupt:
+        from .down import end
+
+        click.echo("panal: interrupted; taking the cluster down again.", err=True)
+        end(paths)
+        sys.exit(130)
+    _closing_words(configuration(paths), paths, environ)
+
+
+def process_start() -> float:
+    """When this process was started, in seconds since boot: the interpreter's own start counts too."""
+    with open("/proc/self/stat", "rb") as file:
+        ticks = int(file.read().rpartition(b")")[2].split()[19])
+    return min(ticks / os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+def _check_place(paths: ClusterPaths) -> None:
+    if len(os.fsencode(paths.root)) > SOCKET_ROOM:
+        raise Failure(
+            f"{paths.root} is too long for the sockets in it; choose a shorter folder with PANAL_HOME (at most "
+            f"{SOCKET_ROOM} bytes with /clusters/NAME)."
+        )
+    try:
+        paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.chmod(paths.root, 0o700)
+    except OSError as error:
+        raise Failure(
+            f"{paths.root} can't be made: {error.strerror}; choose another place with PANAL_HOME."
+        ) from error
+
+
+def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None:
+    """Clusters of the loopback network share the machine's addresses: two of the same would be one."""
+    if config.network != "loopback":
+        return
+    for name in names(environ):
+        other = ClusterPaths.of(panal_home(environ), name)
+        if name != config.name and answers(other) and configuration(other).network == "loopback":
+            raise Failure(
+                f"the cluster {name!r} has the loopback network's addresses; take it down with `panal down --name {name}`, "
+                "or use --network netns, where clusters have addresses of their own."
+            )
+    address = config.control_plane.address
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((address, 6443))
+        except OSError as error:
+            raise Failure(
+                f"{address}:6443 is taken ({error.strerror}), perhaps by another user's cluster in the loopback network; "
+                "end that, or give the nodes other addresses in a cluster.yaml."
+            ) from error
+
+
+def _start(resolved: Resolved, paths: ClusterPaths, environ: Mapping[str, str], began: float) -> None:
+    """Take the lock, open the sockets, write the configuration, start the keeper."""
+    with ExitStack() as stack:
+        lock = stack.enter_context(locked(paths))
+        if lock is None:
+            lock = _take_over(paths, stack)
+        else:
+            cleanup.kill_processes(paths.root)
+        _empty(paths)
+        edges = stack.enter_context(_edge(resolved.config))
+        config = replace(resolved.config, api_port=_port(edges.api), http_port=_port(edges.http))
+        paths.logs.mkdir(mode=0o700)
+        paths.config.write_bytes(dump(config))
+        os.chmod(paths.config, 0o600)
+        listeners = [stack.enter_context(_listen(path)) for path in (paths.edge_socket, paths.steward_socket)]
+        numbers = [lock, *(one.fileno() for one in listeners), edges.api.fileno(), edges.http.fileno()]
+        _spawn_keeper(paths, numbers, _environment(resolved, paths, environ, began))
+
+
+def _take_over(paths: ClusterPaths, stack: ExitStack) -> int:
+    """Somebody has the lock: a running cluster, or what is left of one that was killed."""
+    if answers(paths):
+        name = paths.root.name
+        raise Failure(
+            f"the cluster {name!r} is running already; see `panal status --name {name}`, end it with `panal down --name {name}`,"
+            " or start another one beside it with `panal up --name OTHER`."
+        )
+    cleanup.kill_processes(paths.root)
+    lock = stack.enter_context(locked(paths, wait=True))
+    assert lock is not None
+    return lock
+
+
+def _empty(paths: ClusterPaths) -> None:
+    """Remove what an earlier cluster left, but not the folder itself: we hold its lock."""
+    from contextlib import suppress
+
+    with suppress(Exception):  # the kubeconfig it stands in may be unreadable by now
+        cleanup.forget_context(paths)
+    cleanup.empty_folder(paths.root)
+
+
+class _Edge:
+    """The listening sockets on the machine's 127.0.0.1."""
+
+    def __init__(self, api: socket.socket, http: socket.socket) -> None:
+        self.api = api
+        self.http = http
+
+    def __enter__(self) -> _Edge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.api.close()
+        self.http.close()
+
+
+def _edge(config: ClusterConfig) -> _Edge:
+    api = _listen_port(config.api_port, API_PORT, "spec.edge.apiPort")
+    try:
+        return _Edge(api, _listen_port(config.http_port, HTTP_PORT, "spec.edge.httpPort"))
+    except BaseException:
+        api.close()
+        raise
+
+
+def _listen_port(asked: int, usual: int, field: str) -> socket.socket:
+    """The port asked for, or else the usual one, or else any that is free."""
+    for port in (asked,) if asked else (usual, 0):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(1024)
+            return listener
+        except OSError as error:
+            listener.close()
+            if asked or error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                why = "is taken by another program" if error.errno == errno.EADDRINUSE else f"can't be had: {error.strerror}"
+                raise Failure(
+                    f"port {port} of 127.0.0.1 {why}; write another one in {field} of the cluster.yaml, or 0 for any."
+                ) from error
+    raise AssertionError("unreachable: port 0 is always free")
+
+
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(os.fspath(path))
+    os.chmod(path, 0o600)
+    listener.listen(128)
+    return listener
+
+
+def _environment(
+    resolved: Resolved, paths: ClusterPaths, environ: Mapping[str, str], began: float
+) -> dict[str, str]:
+    inherited = {key: value for key, value in environ.items() if key not in ("KUBECONFIG", "PANAL_LOW_PORTS")}
+    return {
+        **inherited,
+        cleanup.MARK: os.fspath(paths.root),
+        "PANAL_NETWORK": resolved.config.network,
+        "PANAL_STARTED": str(began),
+        **({} if resolved.low_ports else {"PANAL_LOW_PORTS": "shifted"}),
+    }
+
+
+def _spawn_keeper(paths: ClusterPaths, numbers: list[int], environ: Mapping[str, str]) -> None:
+    """The keeper, in a session of its own, its words in logs/keeper.log."""
+    log = os.open(paths.logs / "steward.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    for number in numbers:
+        os.set_inheritable(number, True)
+    try:
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", KEEPER, os.fspath(paths.root), *map(str, numbers), PADDING],
+            dict(environ),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.close(log)
+
+
+def _show_stages(paths: ClusterPaths) -> None:
+    """Print each stage as it passes, and merge the context once the API answers. Raises Failure."""
+    for event in follow(paths, {"do": "follow"}, None):
+        if event.get("failed"):
+            reason = f"{event['detail']}"
+            _end_failed(paths)
+            raise Failure(f"the cluster could not start: {reason}; correct that and run `panal up` again.")
+        click.echo(f"{event['seconds']:6.2f} s {event['stage']:<26} {event['detail']}")
+        if event.get("last"):
+            return
+    log = paths.logs / "steward.log"
+    words = log.read_text(errors="replace").strip().splitlines()[-5:] if log.exists() else []
+    _end_failed(paths)
+    told = " | ".join(words) or "it left no word"
+    raise Failure(f"the steward ended before the cluster was usable ({told}); what it had made is removed.")
+
+
+def _end_failed(paths: ClusterPaths) -> None:
+    from .down import end
+
+    end(paths)
+
+
+def _closing_words(config: ClusterConfig, paths: ClusterPaths, environ: Mapping[str, str]) -> None:
+    from .context import merge_context
+
+    target, context = merge_context(paths, environ)
+    click.echo(f"\nThe cluster {config.name!r} is up: {len(config.nodes)} nodes, network {config.network}, ", nl=False)
+    click.echo(f"proxy mode {config.proxy_mode}.")
+    click.echo(f"  kubectl get nodes          context {context!r} of {target}")
+    if config.load_balancer.frontends:
+        port = config.load_balancer.frontends[0].port
+        click.echo(f"  http://127.0.0.1:{config.http_port}{' ' * (10 - len(str(config.http_port)))}leads to port {port} of {config.load_balancer.name}, the load balancer")
+    suffix = "" if config.name == "panal" else f" --name {config.name}"
+    client = config.hosts[0].name if config.hosts else config.control_plane.name
+    click.echo(f"  panal shell{suffix} {client}       a shell on that host of the company LAN")
+    click.echo(f"  panal down{suffix}                 ends it all")
