@@ -47,7 +47,7 @@ def probe_of(container: Mapping[str, Any], kind: Kind) -> Probe | None:
 
 @dataclass(frozen=True)
 class State:
-    """How a probe stands. `result` is None until a threshold is reached; `tick` counts periods, `early` tries between."""
+    """How a probe stands. `result` is None before a threshold is reached; `early` counts tries between periods."""
 
     result: bool | None = None
     successes: int = 0

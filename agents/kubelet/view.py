@@ -50,8 +50,9 @@ class RuntimeView:
         self._runtime = runtime
         self._changed = changed
         self._pods: dict[str, PodView] = {}
-        self._refreshing: asyncio.Future[None] | None = None
-        self._following: asyncio.Future[None] | None = None
+        self._listing = False
+        self._waiting: asyncio.Future[None] | None = None
+        """Whoever asked while a list was under way: it may have begun before what they want to see."""
         self.ready = asyncio.Event()
         """Set once the runtime has told what it has."""
         self.connected = False
@@ -87,43 +88,38 @@ class RuntimeView:
             self.on_connection(connected)
 
     async def refresh(self) -> None:
-        """Return once a list that began after this call is here. Callers that wait together share one list."""
-        if self._refreshing is None:
+        """Return once a list that began after this call is here. Callers that wait together share one list.
+
+        Raises RuntimeFailure when the runtime does not answer.
+        """
+        if not self._listing:
+            self._listing = True
             await self._list()
             return
-        if self._following is None:
-            self._following = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._following)
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._waiting)
 
     async def _list(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._refreshing = loop.create_future()
         try:
             sandboxes = await self._runtime.sandboxes()
             containers = await self._runtime.containers()
             self._replace(by_pod(sandboxes, containers))
         finally:
-            self._refreshing = None
-            self._next()
-
-    def _next(self) -> None:
-        """Begin the list that callers wait for who came while one was under way."""
-        if (waiting := self._following) is None:
-            return
-        self._following = None
-
-        async def again() -> None:
-            try:
-                await self._list()
-            except (RuntimeFailure, OSError) as error:
-                if not waiting.done():
-                    waiting.set_exception(RuntimeFailure(str(error)))
-                    waiting.exception()
+            waiting, self._waiting = self._waiting, None
+            if waiting is None:
+                self._listing = False
             else:
-                if not waiting.done():
-                    waiting.set_result(None)
+                tasks.spawn(self._list_again(waiting), name="list containers")
 
-        tasks.spawn(again(), name="list containers")
+    async def _list_again(self, waiting: asyncio.Future[None]) -> None:
+        try:
+            await self._list()
+        except (RuntimeFailure, OSError) as error:
+            waiting.set_exception(RuntimeFailure(str(error)))
+            waiting.exception()
+        else:
+            waiting.set_result(None)
 
     def _replace(self, fresh: dict[str, PodView]) -> None:
         before, self._pods = self._pods, fresh

@@ -1,0 +1,66 @@
+"""What all pod workers of a node use together."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from panal.client import Client
+from panal.config import NodeConfig
+from panal.events import Recorder
+from panal.informer import Informer
+
+from ..runtime.contract import Runtime
+from . import podspec
+from .dns import Resolv
+from .env import service_variables
+from .fields import Surroundings
+from .handlers import Handlers
+from .mounter import Mounter
+from .podspec import ContainerSpec, Pod
+from .references import References, TokenSource
+from .view import RuntimeView
+
+
+@dataclass
+class Shared:
+    """The node's services to a pod's worker."""
+
+    config: NodeConfig
+    client: Client
+    runtime: Runtime
+    view: RuntimeView
+    mounter: Mounter
+    references: References
+    tokens: TokenSource
+    handlers: Handlers
+    recorder: Recorder
+    services: Informer
+    log_folder: Path
+    node_resolv: Resolv
+    environ: Mapping[str, str]
+    """The kubelet's own environment: it tells bundled programs about the loopback network."""
+
+    def event(self, pod: Pod, kind: str, reason: str, message: str, spec: ContainerSpec | None = None) -> None:
+        path = ""
+        if spec is not None:
+            field = "containers" if spec in podspec.containers(pod) else "initContainers"
+            path = f"spec.{field}{{{spec['name']}}}"
+        self.recorder.event(pod, kind, reason, message, field_path=path)
+
+    def around(self, pod_ip: str) -> Surroundings:
+        node = self.config.node
+        return Surroundings(pod_ip, node.address, node.name, node.cpu, node.memory)
+
+    def service_env(self, pod: Pod) -> dict[str, str]:
+        """The service variables; the API's own are there even before its Service is."""
+        if podspec.is_static(pod) and not self.services.has_synced:
+            return {}
+        first = str(next(ipaddress.ip_network(self.config.service_cidr).hosts()))
+        own = {"KUBERNETES_SERVICE_HOST": first, "KUBERNETES_SERVICE_PORT": "443"}
+        return {**own, **service_variables(pod, self.services.all())}
+
+    def logs_of(self, pod: Pod) -> Path:
+        return self.log_folder / f"{podspec.namespace(pod)}_{podspec.name(pod)}_{podspec.uid(pod)}"
