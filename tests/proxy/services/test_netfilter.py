@@ -1,0 +1,202 @@
+"""The netfilter dataplane in the kernel: real nodes, pods and connections in namespaces of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from panal.proxy.services.netfilter import Netfilter, find_nft
+from panal.proxy.services.table import Endpoint, PortName, ServicePort, ServiceTable
+
+NFT = find_nft(os.environ)
+pytestmark = [pytest.mark.nft, pytest.mark.skipif(NFT is None, reason="no nft here")]
+
+CIDR = "10.10.0.0/16"
+NODE, OTHER, CLIENT = "192.168.0.101", "192.168.0.102", "192.168.0.200"
+WEB = PortName("default", "wp-service", "", "TCP")
+DNS = PortName("kube-system", "kube-dns", "dns", "UDP")
+
+
+def table(*ports: ServicePort) -> ServiceTable:
+    return ServiceTable("nodoa", (NODE,), {port.name: port for port in ports})
+
+
+def web(*endpoints: Endpoint, **more: Any) -> ServicePort:
+    local = tuple(item for item in endpoints if item.local)
+    return ServicePort(WEB, ("10.10.1.102",), 8080, endpoints=endpoints, local_endpoints=local, **more)
+
+
+async def small_cluster(world: Any) -> tuple[Netfilter, str, str]:
+    """NODE with two pods that serve port 80, OTHER, and a client PC. The test's thread is on NODE from now on."""
+    for address, cidr in ((NODE, "10.10.8.0/24"), (OTHER, "10.10.9.0/24")):
+        await world.node(address, cidr)
+    await world.host(CLIENT)
+    first, second = await world.pod(NODE), await world.pod(NODE)
+    for pod in (first, second):
+        world.serve_tcp(pod, 80)
+    world.enter(NODE)
+    assert NFT is not None
+    return Netfilter(NFT, CIDR, NODE), first, second
+
+
+def test_pods_node_and_lan_reach_a_service_in_turn(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, second = await small_cluster(world)
+        endpoints = Endpoint(first, 80, True), Endpoint(second, 80, True)
+        await dataplane.apply(table(web(*endpoints, node_port=30880)))
+        stranger = await world.pod(OTHER)
+        visitor = await world.pod(NODE)
+
+        seen = [await world.ask(visitor, ("10.10.1.102", 8080)) for _ in range(4)]
+        assert Counter(seen) == {(first, visitor): 2, (second, visitor): 2}, seen
+        assert seen[0] != seen[1]
+        assert {await world.ask(NODE, ("10.10.1.102", 8080)) for _ in range(2)} == {(first, NODE), (second, NODE)}
+        # A pod that reaches itself through its Service is masqueraded, or it would answer itself directly.
+        assert {await world.ask(first, ("10.10.1.102", 8080)) for _ in range(2)} == {(first, NODE), (second, first)}
+        for client in (CLIENT, OTHER, stranger, NODE, visitor):
+            answers = {await world.ask(client, (NODE, 30880)) for _ in range(2)}
+            assert answers == {(first, NODE), (second, NODE)}, client
+
+    in_world(story)
+
+
+def test_a_service_without_endpoints_refuses_at_once(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, _ = await small_cluster(world)
+        await dataplane.apply(table(web(node_port=30880)))
+        for client, target in ((NODE, ("10.10.1.102", 8080)), (first, ("10.10.1.102", 8080)), (CLIENT, (NODE, 30880))):
+            with pytest.raises(ConnectionRefusedError):
+                await world.ask(client, target)
+        await dataplane.apply(table(web(Endpoint(first, 80, True), node_port=30880)))
+        assert await world.ask(first, ("10.10.1.102", 8080)) == (first, NODE)
+        await dataplane.apply(table())
+        with pytest.raises(OSError):  # noqa: PT011 - nothing there at all: no route, or refused
+            await world.ask(NODE, ("10.10.1.102", 8080))
+
+    in_world(story)
+
+
+def test_established_connections_survive_every_change_and_a_restart(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, second = await small_cluster(world)
+        with world.at(first):
+            echo = socket.create_server((first, 81))
+        await dataplane.apply(table(web(Endpoint(first, 81, True))))
+        with world.at(NODE), socket.create_connection(("10.10.1.102", 8080), timeout=3) as client:
+            served, _ = echo.accept()
+            await dataplane.apply(table(web(Endpoint(second, 80, True))))
+            reborn = Netfilter(NFT or "", CIDR, NODE)
+            await reborn.apply(table(web(Endpoint(second, 80, True))))
+            client.sendall(b"still there?")
+            assert served.recv(100) == b"still there?"
+            served.sendall(b"yes")
+            assert client.recv(100) == b"yes"
+        assert (await world.ask(NODE, ("10.10.1.102", 8080)))[0] == second
+
+    in_world(story)
+
+
+def test_udp_flows_leave_an_endpoint_that_left(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, second = await small_cluster(world)
+        for pod in (first, second):
+            world.serve_udp(pod, 53)
+        visitor = await world.pod(NODE)
+        client = world.udp_client(visitor)
+
+        def dns(*endpoints: Endpoint) -> ServicePort:
+            return ServicePort(DNS, ("10.10.1.10",), 53, endpoints=endpoints)
+
+        def ask() -> str:
+            client.sendto(b"who?", ("10.10.1.10", 53))
+            return client.recv(100).decode().split()[0]
+
+        await dataplane.apply(table(dns(Endpoint(first, 53, True))))
+        assert [ask(), ask()] == [first, first]
+        await dataplane.apply(table(dns(Endpoint(second, 53, True))))
+        assert [ask(), ask()] == [second, second]
+        await dataplane.apply(table(dns()))
+        with pytest.raises(OSError):  # noqa: PT011 - refused or silent
+            ask()
+        await dataplane.apply(table(dns(Endpoint(first, 53, True))))
+        assert ask() == first
+
+    in_world(story)
+
+
+def test_session_affinity_keeps_a_client_at_its_endpoint(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, second = await small_cluster(world)
+        endpoints = Endpoint(first, 80, True), Endpoint(second, 80, True)
+        visitor, another = await world.pod(OTHER), await world.pod(NODE)
+        await dataplane.apply(table(web(*endpoints, node_port=30880, affinity_seconds=600)))
+        mine = {await world.ask(another, ("10.10.1.102", 8080)) for _ in range(5)}
+        others = {await world.ask(visitor, (NODE, 30880)) for _ in range(5)}
+        assert len(mine) == 1
+        assert len(others) == 1
+        await dataplane.apply(table(web(*endpoints, node_port=30880, affinity_seconds=900)))
+        assert {await world.ask(another, ("10.10.1.102", 8080)) for _ in range(3)} == mine
+        await dataplane.apply(table(web(endpoints[0], node_port=30880)))
+        assert (await world.ask(visitor, (NODE, 30880)))[0] == first
+
+    in_world(story)
+
+
+def test_external_traffic_policy_local_keeps_the_clients_address(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, _ = await small_cluster(world)
+        far = await world.pod(OTHER)
+        world.serve_tcp(far, 80)
+        here, there = Endpoint(first, 80, True), Endpoint(far, 80)
+        await world.host("192.168.0.10")
+        await dataplane.apply(table(web(here, there, node_port=30880, external_local=True)))
+        assert {await world.ask(CLIENT, (NODE, 30880)) for _ in range(3)} == {(first, CLIENT)}
+        await dataplane.apply(table(web(there, node_port=30880, external_local=True)))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(world.ask(CLIENT, (NODE, 30880)), 1.0)
+        assert (await world.ask(NODE, (NODE, 30880)))[0] == far
+
+    in_world(story)
+
+
+def test_rules_taken_away_by_someone_else_come_back_whole(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, second = await small_cluster(world)
+        await dataplane.apply(table(web(Endpoint(first, 80, True))))
+        subprocess.run([NFT or "", "flush", "ruleset"], check=True)
+        await dataplane.apply(table(web(Endpoint(second, 80, True))))
+        assert (await world.ask(NODE, ("10.10.1.102", 8080)))[0] == second
+
+    in_world(story)
+
+
+def test_an_incremental_change_leaves_what_a_full_one_would(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, second = await small_cluster(world)
+        steps = [
+            table(web(Endpoint(first, 80, True), node_port=30880)),
+            table(web(Endpoint(first, 80, True), Endpoint(second, 80), node_port=30880, affinity_seconds=10)),
+            table(web(node_port=30881, external_ips=("192.168.0.50",))),
+            table(web(Endpoint(second, 80), external_local=True, node_port=30881, load_balancer_ips=("192.168.0.11",),
+                      source_ranges=("10.0.0.0/8", "10.1.0.0/16"))),
+            table(web(Endpoint(second, 80), internal_local=True)),
+            table(web(Endpoint(first, 80, True), Endpoint(second, 80), internal_local=True, external_ips=("1.2.3.4",))),
+            table(),
+        ]  # fmt: skip
+        for step in steps:
+            await dataplane.apply(step)
+            incremental = listing()
+            await Netfilter(NFT or "", CIDR, NODE).apply(step)
+            assert incremental == listing()
+
+    def listing() -> list[str]:
+        shown = subprocess.run([NFT or "", "-s", "list", "table", "ip", "panal"], check=True, capture_output=True)
+        return sorted(line for line in shown.stdout.decode().splitlines() if "flags dynamic" not in line)
+
+    in_world(story)
