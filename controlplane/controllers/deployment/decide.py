@@ -130,10 +130,9 @@ def _adopt_revision(deployment: Object, new: Object, old: Sequence[Object]) -> t
         body = {**spec(new), "minReadySeconds": min_ready}
         new = {**with_metadata(new, annotations=wanted), "spec": body}
         actions.append(UpdateSet(new, desired(new), desired(new)))
-    if annotations_of(deployment).get(REVISION) != annotations_of(new).get(REVISION) and REVISION in annotations_of(
-        new
-    ):
-        actions.append(SetRevision(annotations_of(new)[REVISION]))
+    current = annotations_of(new).get(REVISION)
+    if current is not None and annotations_of(deployment).get(REVISION) != current:
+        actions.append(SetRevision(current))
     return actions, new
 
 

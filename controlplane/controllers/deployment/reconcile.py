@@ -11,7 +11,20 @@ from panal.informer import Applied, Deleted, Delta
 from panal.resources import DEPLOYMENTS, PODS, REPLICASETS
 
 from ..context import Context, by_namespace, by_owner, same_uid
-from ..meta import Key, Object, controller_of, is_controlled_by, is_deleting, key, labels, name, namespace, status, uid
+from ..meta import (
+    Key,
+    Object,
+    controller_of,
+    is_controlled_by,
+    is_deleting,
+    key,
+    labels,
+    name,
+    namespace,
+    status,
+    uid,
+    with_condition,
+)
 from ..podcontrol import is_terminating
 from ..replicaset.decide import adoption_patch, claim, release_patch, selector_of
 from . import decide, progress
