@@ -1,0 +1,106 @@
+"""One pod and a snapshot in, a node or the reasons against every node out. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .plugins import FILTERS, SCORES
+from .plugins.contract import Filter, Refusal, Score
+from .snapshot import NodeInfo, PodInfo, Snapshot
+
+
+class Chance(Protocol):
+    """Breaks ties; random.Random is one."""
+
+    def choice(self, seq: Sequence[str], /) -> str: ...
+
+
+@dataclass(frozen=True)
+class Placed:
+    node: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """No node takes the pod."""
+
+    refusals: dict[str, Refusal]
+    """By node."""
+    filters: frozenset[str]
+    """Names of the filters that refused some node; empty when there is no node at all."""
+    preempts: bool = True
+    """Whether the pod's policy allows it to push others out."""
+
+
+Outcome = Placed | Refused
+
+
+def schedule(
+    pod: PodInfo,
+    snapshot: Snapshot,
+    chance: Chance,
+    filters: Sequence[Filter] = FILTERS,
+    scores: Sequence[Score] = SCORES,
+) -> Outcome:
+    feasible, refused = feasible_nodes(pod, snapshot, filters)
+    if isinstance(refused, Refused):
+        return refused
+    if len(feasible) == 1:
+        return Placed(feasible[0].name)
+    return Placed(best(pod, snapshot, feasible, chance, scores))
+
+
+def feasible_nodes(
+    pod: PodInfo, snapshot: Snapshot, filters: Sequence[Filter] = FILTERS
+) -> tuple[list[NodeInfo], Refused | None]:
+    """The nodes that pass every filter; when there is none, why."""
+    checks = [(item.name, check) for item in filters if (check := item.prepare(pod, snapshot)) is not None]
+    feasible: list[NodeInfo] = []
+    refusals: dict[str, Refusal] = {}
+    blamed: set[str] = set()
+    for info in snapshot.nodes.values():
+        for name, check in checks:
+            if (refusal := check(info)) is not None:
+                refusals[info.name] = refusal
+                blamed.add(name)
+                break
+        else:
+            feasible.append(info)
+    if feasible:
+        return feasible, None
+    policy = (pod.obj.get("spec") or {}).get("preemptionPolicy")
+    return [], Refused(refusals, frozenset(blamed), preempts=policy != "Never")
+
+
+def best(
+    pod: PodInfo, snapshot: Snapshot, feasible: Sequence[NodeInfo], chance: Chance, scores: Sequence[Score] = SCORES
+) -> str:
+    totals = [0.0] * len(feasible)
+    for item in scores:
+        opinion = item.prepare(pod, snapshot, feasible)
+        if opinion is not None:
+            for index, value in enumerate(opinion):
+                totals[index] += item.weight * int(value)
+    most = max(totals)
+    return chance.choice([info.name for info, total in zip(feasible, totals, strict=True) if total == most])
+
+
+def message(refused: Refused, victims: str = "No preemption victims found for incoming pod") -> str:
+    """The refusal in kube-scheduler's words."""
+    total = len(refused.refusals)
+    if total == 0:
+        return "no nodes available to schedule pods"
+    said = Counter(reason for refusal in refused.refusals.values() for reason in refusal.reasons)
+    text = f"0/{total} nodes are available: {_histogram(said)}."
+    if not refused.preempts:
+        return f"{text} preemption: not eligible due to preemptionPolicy=Never."
+    helpless = sum(refusal.final for refusal in refused.refusals.values())
+    help_ = Counter({"Preemption is not helpful for scheduling": helpless, victims: total - helpless})
+    return f"{text} preemption: 0/{total} nodes are available: {_histogram(+help_)}."
+
+
+def _histogram(counts: Counter[str]) -> str:
+    return ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))

@@ -1,0 +1,118 @@
+"""InterPodAffinity: pods that want to be with, or away from, other pods.
+
+https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity
+Namespaces are matched by name; `namespaceSelector: {}` means all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from panal.selectors import LabelSelector, from_label_selector
+
+from ..snapshot import NodeInfo, PodInfo, Snapshot
+from .contract import Check, Refusal
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+@dataclass(frozen=True)
+class Term:
+    key: str
+    selector: LabelSelector
+    namespaces: frozenset[str] | None
+    """None for all."""
+
+    def matches(self, pod: PodInfo) -> bool:
+        return (self.namespaces is None or pod.namespace in self.namespaces) and self.selector.matches(pod.labels)
+
+
+def _term(pod: PodInfo, raw: Mapping[str, Any]) -> Term:
+    selector = dict(raw.get("labelSelector") or {})
+    exact = {key: pod.labels[key] for key in raw.get("matchLabelKeys") or () if key in pod.labels}
+    if exact:
+        selector["matchLabels"] = {**(selector.get("matchLabels") or {}), **exact}
+    everywhere = raw.get("namespaceSelector") == {}
+    namespaces = None if everywhere else frozenset(raw.get("namespaces") or (pod.namespace,))
+    return Term(str(raw.get("topologyKey")), from_label_selector(selector), namespaces)
+
+
+def terms(pod: PodInfo, kind: str) -> list[Term]:
+    """The required terms of podAffinity or podAntiAffinity."""
+    affinity = ((pod.obj.get("spec") or {}).get("affinity") or {}).get(kind) or {}
+    return [_term(pod, raw) for raw in affinity.get(REQUIRED) or ()]
+
+
+def weighted(pod: PodInfo, kind: str) -> list[tuple[int, Term]]:
+    affinity = ((pod.obj.get("spec") or {}).get("affinity") or {}).get(kind) or {}
+    return [(int(raw.get("weight") or 0), _term(pod, raw["podAffinityTerm"])) for raw in affinity.get(PREFERRED) or ()]
+
+
+def _domains(term: Term, snapshot: Snapshot) -> Counter[str]:
+    """Pods that the term means, by domain of its topology."""
+    found: Counter[str] = Counter()
+    for info in snapshot.nodes.values():
+        if (domain := info.labels.get(term.key)) is not None:
+            found[domain] += sum(term.matches(other) for other in info.pods.values())
+    return found
+
+
+def _forbidden(pod: PodInfo, snapshot: Snapshot) -> set[tuple[str, str]]:
+    """(topology key, domain) where a running pod does not want this one."""
+    found: set[tuple[str, str]] = set()
+    for info in snapshot.nodes.values():
+        for other in info.pods.values():
+            if not (other.obj.get("spec") or {}).get("affinity"):
+                continue
+            for term in terms(other, "podAntiAffinity"):
+                if term.key in info.labels and term.matches(pod):
+                    found.add((term.key, info.labels[term.key]))
+    return found
+
+
+def neighbours_fit(pod: PodInfo, snapshot: Snapshot) -> Check | None:
+    wanted = [(term, _domains(term, snapshot)) for term in terms(pod, "podAffinity")]
+    unwanted = [(term, _domains(term, snapshot)) for term in terms(pod, "podAntiAffinity")]
+    forbidden = _forbidden(pod, snapshot)
+    if not wanted and not unwanted and not forbidden:
+        return None
+    # The first of a group that wants to be together is let in where nobody is yet.
+    first = not any(sum(counts.values()) for _, counts in wanted) and all(term.matches(pod) for term, _ in wanted)
+    lonely = Refusal(("node(s) didn't match pod affinity rules",), final=True)
+    crowded = Refusal(("node(s) didn't match pod anti-affinity rules",))
+    refused = Refusal(("node(s) didn't satisfy existing pods anti-affinity rules",))
+
+    def check(info: NodeInfo) -> Refusal | None:
+        for term, counts in wanted:
+            domain = info.labels.get(term.key)
+            if domain is None or not (counts[domain] or first):
+                return lonely
+        for term, counts in unwanted:
+            if (domain := info.labels.get(term.key)) is not None and counts[domain]:
+                return crowded
+        if any(info.labels.get(key) == domain for key, domain in forbidden):
+            return refused
+        return None
+
+    return check
+
+
+def neighbours_score(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
+    """The sum of the weights of preferred terms, of anti-affinities negatively."""
+    opinions = [(weight, term) for weight, term in weighted(pod, "podAffinity")]
+    opinions += [(-weight, term) for weight, term in weighted(pod, "podAntiAffinity")]
+    if not opinions:
+        return None
+    raw = [0] * len(nodes)
+    for weight, term in opinions:
+        counts = _domains(term, snapshot)
+        for index, info in enumerate(nodes):
+            raw[index] += weight * counts[info.labels.get(term.key, "")]
+    most, least = max(raw), min(raw)
+    if most == least:
+        return None
+    return [100.0 * (value - least) / (most - least) for value in raw]

@@ -1,0 +1,150 @@
+"""Pods that wait for a node: active by priority, backing off by time, unschedulable until something changes. Pure.
+
+A pod that no node took waits in `unschedulable` until an event that may help it; then it is tried again, after its
+back-off if others wait, at once if nobody does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from .plugins import FILTERS
+from .snapshot import PodInfo
+
+BACKOFF_FIRST, BACKOFF_MOST = 1.0, 10.0
+"""Seconds, doubling with each attempt, as kube-scheduler's podInitialBackoffSeconds and podMaxBackoffSeconds."""
+LEFTOVER = 300.0
+"""Seconds after which an unschedulable pod is tried again even if no event spoke for it."""
+
+WAKES = {item.name: item.wakes for item in FILTERS}
+
+
+@dataclass
+class Waiting:
+    pod: PodInfo
+    since: float
+    """When it was first seen: among equal priorities, the oldest goes first."""
+    attempts: int = 0
+    tried: float = 0.0
+    blamed: frozenset[str] = frozenset()
+    """Filters that refused it last time."""
+    failed: bool = False
+    """Its last attempt ended in an error rather than a refusal: its back-off is never cut short."""
+
+    def due(self) -> float:
+        growth = float(2 ** min(max(self.attempts - 1, 0), 10))
+        return self.tried + min(BACKOFF_FIRST * growth, BACKOFF_MOST)
+
+
+@dataclass
+class Queue:
+    """Invariant: a pod is in at most one of the three; `_where` says in which. Heaps may hold stale entries."""
+
+    _items: dict[str, Waiting] = field(default_factory=dict)
+    _where: dict[str, str] = field(default_factory=dict)
+    _active: list[tuple[int, float, int, str]] = field(default_factory=list)
+    _backoff: list[tuple[float, int, str]] = field(default_factory=list)
+    _sequence: Iterator[int] = field(default_factory=itertools.count)
+
+    def add(self, pod: PodInfo, now: float) -> None:
+        """A new pod, or one whose labels, tolerations or the like changed: tried as soon as possible."""
+        item = self._items.get(pod.uid)
+        if item is None:
+            item = self._items[pod.uid] = Waiting(pod, now)
+        item.pod = pod
+        if self._where.get(pod.uid) != "active":
+            self._activate(item)
+
+    def update(self, pod: PodInfo) -> None:
+        """The pod changed in a way that does not matter for where it fits."""
+        if (item := self._items.get(pod.uid)) is not None:
+            item.pod = pod
+
+    def remove(self, uid: str) -> None:
+        self._items.pop(uid, None)
+        self._where.pop(uid, None)
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._items
+
+    def pop(self, now: float) -> Waiting | None:
+        """The next pod to try, if any. It leaves the queue; `refused` or `failed` bring it back."""
+        self._ripen(now)
+        item = self._pop_active() or self._pop_early()
+        if item is None:
+            return None
+        self._where[item.pod.uid] = "popped"
+        item.attempts += 1
+        item.tried = now
+        return item
+
+    def refused(self, item: Waiting, blamed: Iterable[str], now: float) -> None:
+        """No node took it."""
+        if self._items.get(item.pod.uid) is item:
+            item.blamed, item.failed, item.tried = frozenset(blamed), False, now
+            self._where[item.pod.uid] = "unschedulable"
+
+    def failed(self, item: Waiting, now: float) -> None:
+        """An error: tried again after its back-off."""
+        if self._items.get(item.pod.uid) is item:
+            item.failed, item.tried = True, now
+            self._back_off(item)
+
+    def wake(self, event: str, now: float) -> None:
+        """Something changed: those refused for what the event may have cured are tried again."""
+        for uid, where in list(self._where.items()):
+            item = self._items[uid]
+            if where == "unschedulable" and self._helps(item, event):
+                if item.due() <= now:
+                    self._activate(item)
+                else:
+                    self._back_off(item)
+
+    def next_due(self, now: float) -> float | None:
+        """Seconds until `pop` could find a pod that it does not find now."""
+        times = [due for due, _, uid in self._backoff if self._where.get(uid) == "backoff"]
+        times += [self._items[uid].tried + LEFTOVER for uid, where in self._where.items() if where == "unschedulable"]
+        return max(0.0, min(times) - now) if times else None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _helps(self, item: Waiting, event: str) -> bool:
+        return not item.blamed or any(event in WAKES.get(name, ()) for name in item.blamed)
+
+    def _activate(self, item: Waiting) -> None:
+        self._where[item.pod.uid] = "active"
+        entry = (-item.pod.priority, item.since, next(self._sequence), item.pod.uid)
+        heapq.heappush(self._active, entry)
+
+    def _back_off(self, item: Waiting) -> None:
+        self._where[item.pod.uid] = "backoff"
+        heapq.heappush(self._backoff, (item.due(), next(self._sequence), item.pod.uid))
+
+    def _ripen(self, now: float) -> None:
+        while self._backoff and self._backoff[0][0] <= now:
+            _, _, uid = heapq.heappop(self._backoff)
+            if self._where.get(uid) == "backoff":
+                self._activate(self._items[uid])
+        for uid, where in list(self._where.items()):
+            if where == "unschedulable" and self._items[uid].tried + LEFTOVER <= now:
+                self._activate(self._items[uid])
+
+    def _pop_active(self) -> Waiting | None:
+        while self._active:
+            uid = heapq.heappop(self._active)[3]
+            if self._where.get(uid) == "active":
+                return self._items[uid]
+        return None
+
+    def _pop_early(self) -> Waiting | None:
+        """Nobody else waits: a pod that was merely refused need not sit out its back-off."""
+        for index, (_, _, uid) in enumerate(self._backoff):
+            if self._where.get(uid) == "backoff" and not self._items[uid].failed:
+                del self._backoff[index]
+                heapq.heapify(self._backoff)
+                return self._items[uid]
+        return None

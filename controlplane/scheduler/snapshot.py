@@ -1,0 +1,122 @@
+"""The cluster as one scheduling decision sees it: nodes with the pods on them, all immutable. Pure.
+
+A change makes a new `NodeInfo`; a `Snapshot` taken before is not touched by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .resources import Amounts, amounts, host_ports, pod_requests
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PodInfo:
+    """What the scheduler keeps of a pod."""
+
+    uid: str
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    owner: str
+    """uid of its controller, or ""."""
+    priority: int
+    requests: Amounts
+    scored: Amounts
+    """Requests with stand-ins for containers that ask for nothing."""
+    ports: frozenset[tuple[str, str, int]]
+    deleting: bool
+    obj: Object
+    """metadata and spec, for what the fields above leave out (affinity, tolerations, spreading)."""
+
+
+def pod_info(pod: Object) -> PodInfo:
+    meta, spec = pod["metadata"], pod.get("spec") or {}
+    owner = next((item.get("uid", "") for item in meta.get("ownerReferences") or () if item.get("controller")), "")
+    return PodInfo(
+        uid=meta.get("uid") or "",
+        namespace=meta.get("namespace") or "",
+        name=meta["name"],
+        labels=meta.get("labels") or {},
+        owner=owner,
+        priority=int(spec.get("priority") or 0),
+        requests=pod_requests(pod),
+        scored=pod_requests(pod, scoring=True),
+        ports=host_ports(pod),
+        deleting=bool(meta.get("deletionTimestamp")),
+        obj=pod,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """A node and what is committed on it."""
+
+    name: str
+    node: Object
+    allocatable: Amounts
+    pods: Mapping[str, PodInfo] = field(default_factory=dict)
+    """By uid; assumed ones too."""
+    requested: Amounts = field(default_factory=dict)
+    scored: Amounts = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.node["metadata"].get("labels") or {}
+
+    @property
+    def taints(self) -> list[Object]:
+        return (self.node.get("spec") or {}).get("taints") or []
+
+    def with_node(self, node: Object) -> NodeInfo:
+        return replace(self, node=node, allocatable=allocatable_of(node))
+
+    def with_pod(self, pod: PodInfo) -> NodeInfo:
+        here = self.without_pod(pod.uid) if pod.uid in self.pods else self
+        return replace(
+            here,
+            pods={**here.pods, pod.uid: pod},
+            requested=_sum(here.requested, pod.requests, 1),
+            scored=_sum(here.scored, pod.scored, 1),
+        )
+
+    def without_pod(self, uid: str) -> NodeInfo:
+        pod = self.pods.get(uid)
+        if pod is None:
+            return self
+        return replace(
+            self,
+            pods={key: value for key, value in self.pods.items() if key != uid},
+            requested=_sum(self.requested, pod.requests, -1),
+            scored=_sum(self.scored, pod.scored, -1),
+        )
+
+
+def allocatable_of(node: Object) -> Amounts:
+    status = node.get("status") or {}
+    return amounts(status.get("allocatable") or status.get("capacity"))
+
+
+def node_info(node: Object) -> NodeInfo:
+    return NodeInfo(node["metadata"]["name"], node, allocatable_of(node))
+
+
+def _sum(total: Mapping[str, int], part: Mapping[str, int], sign: int) -> Amounts:
+    found = dict(total)
+    for name, value in part.items():
+        found[name] = found.get(name, 0) + sign * value
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All nodes that exist, by name."""
+
+    nodes: Mapping[str, NodeInfo]
+
+    def __len__(self) -> int:
+        return len(self.nodes)
