@@ -1,0 +1,213 @@
+"""The main job: the company of the picture, one request across all of it, and everything killed on the way."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from harness import Cluster, until
+
+HOST = "web1.miempresa.com"
+GET = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+
+
+def fetch_here(cluster: Cluster) -> str:
+    """The page through this machine's own port."""
+    request = urllib.request.Request(f"http://127.0.0.1:{cluster.config()['http_port']}/", headers={"Host": HOST})
+    with urllib.request.urlopen(request, timeout=5) as response:
+        return str(response.read().decode())
+
+
+def fetch_from_menchupc(cluster: Cluster, url: str = f"http://{HOST}/") -> str:
+    return cluster.exec_on("menchupc", sys.executable, "-c", GET, url)
+
+
+def visit(page: str) -> int:
+    match = re.match(r"Visit (\d+): wp-\S+ on nodo[abc] answers\.", page)
+    assert match, page
+    return int(match.group(1))
+
+
+def page_again(cluster: Cluster, seconds: float = 30) -> int:
+    """The count, as soon as the page answers."""
+    return until(lambda: visit(fetch_here(cluster)), seconds=seconds, what="the page")
+
+
+def test_every_node_is_ready_and_everything_of_the_cluster_is_a_pod(miempresa: Cluster) -> None:
+    nodes = miempresa.get("nodes")["items"]
+    assert [node["metadata"]["name"] for node in nodes] == ["nodo1", "nodoa", "nodob", "nodoc"]
+    for node in nodes:
+        assert {"type": "Ready", "status": "True"}.items() <= next(
+            c for c in node["status"]["conditions"] if c["type"] == "Ready"
+        ).items()
+        assert node["status"]["capacity"]["cpu"] == "4"
+        assert node["status"]["capacity"]["memory"] in ("10Gi", "10485760Ki")
+    pods = {pod["metadata"]["name"] for pod in miempresa.get("pods", "-n", "kube-system")["items"]}
+    assert {"kube-apiserver-nodo1", "kube-controller-manager-nodo1", "kube-scheduler-nodo1"} <= pods
+    assert sum(name.startswith("kube-proxy-") for name in pods) == 4
+    assert sum(name.startswith("coredns-") for name in pods) == 1
+
+
+def test_the_page_counts_visits_and_different_replicas_answer(miempresa: Cluster) -> None:
+    first = page_again(miempresa)
+    pages = [fetch_here(miempresa) for _ in range(6)]
+    assert [visit(page) for page in pages] == list(range(first + 1, first + 7))
+    assert len({re.search(r"wp-\S+", page).group() for page in pages}) == 3  # type: ignore[union-attr]
+
+
+def test_menchupc_finds_the_page_by_its_name(miempresa: Cluster) -> None:
+    first = page_again(miempresa)
+    if miempresa.variant.network == "loopback":
+        pytest.skip("in the loopback network MenchuPC is this machine, whose resolver is not ours to change")
+    assert visit(fetch_from_menchupc(miempresa)) == first + 1
+
+
+def test_every_node_answers_on_the_nodeport(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    request = (
+        "import sys, urllib.request as u; r = u.Request(sys.argv[1], headers={'Host': sys.argv[2]});"
+        "print(u.urlopen(r, timeout=5).read().decode(), end='')"
+    )
+    for node in miempresa.config()["nodes"]:
+        page = miempresa.exec_on("menchupc", sys.executable, "-c", request, f"http://{node['address']}:30880/", HOST)
+        visit(page)
+
+
+def test_the_rules_are_those_of_the_picture(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    rules = miempresa.panal("rules", "nodoa").stdout
+    first = "127" if miempresa.variant.network == "loopback" else "10"
+    for line in (
+        rf"{first}\.10\.1\.101:3307 +\(mariadb-service\) +-> {first}\.10\.0\.\d+:3306",
+        rf"{first}\.10\.1\.102:8080 +\(wp-service\) +-> {first}\.10\.0\.\d+:8000 \| {first}\.10\.0\.\d+:8000 \| ",
+        rf"{first}\.10\.1\.105:8081 +\(nginx\) +-> {first}\.10\.0\.\d+:80",
+        r":30880",
+    ):
+        assert re.search(line, rules), f"{line}\n{rules}"
+
+
+def test_the_ingress_says_where_it_is_reached(miempresa: Cluster) -> None:
+    address = miempresa.config()["load_balancer"]["address"]
+    ingress = until(lambda: miempresa.get("ingress", "web1")["status"]["loadBalancer"]["ingress"])
+    assert ingress == [{"ip": address}]
+
+
+def test_a_replica_killed_is_restarted_and_the_others_answer_meanwhile(miempresa: Cluster) -> None:
+    before = page_again(miempresa)
+    pod = miempresa.get("pods", "-l", "app=wp")["items"][0]
+    process = next(
+        process
+        for process in miempresa.processes()
+        if "/app/web.py" in " ".join(process.cmdline()) and process.environ().get("POD_NAME") == pod["metadata"]["name"]
+    )
+    os.kill(process.pid, signal.SIGKILL)
+
+    def restarted() -> bool:
+        status = miempresa.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"][0]
+        last = status["lastState"].get("terminated", {})
+        return status["restartCount"] >= 1 and status["ready"] and last.get("exitCode") == 137
+
+    until(restarted, what="the replica's restart")
+    assert page_again(miempresa) > before
+
+
+def test_the_database_killed_comes_back_with_its_data(miempresa: Cluster) -> None:
+    before = page_again(miempresa)
+    miempresa.kill("/app/database.py")
+    assert page_again(miempresa) > before
+
+
+def test_the_database_pod_deleted_is_replaced_and_the_rules_follow(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    old = miempresa.get("pods", "-l", "app=mariadb")["items"][0]["metadata"]["uid"]
+    miempresa.kubectl("delete", "pod", "-l", "app=mariadb", "--timeout=60s")
+    new = until(lambda: miempresa.get("pods", "-l", "app=mariadb")["items"][0])
+    assert new["metadata"]["uid"] != old
+    page_again(miempresa)
+
+
+def test_a_kubelet_killed_comes_back_and_restarts_no_pod(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    pods = miempresa.get("pods", "-l", "app=wp")["items"]
+    ids = {s["containerID"] for pod in pods for s in pod["status"]["containerStatuses"]}
+    node = pods[0]["spec"]["nodeName"]
+    miempresa.kill("kubelet", f"nodes/{node}/")
+    until(lambda: miempresa.find("kubelet", f"nodes/{node}/"), what="the kubelet's return")
+    miempresa.kubectl("scale", "deployment", "wp", "--replicas=4")
+    miempresa.kubectl("rollout", "status", "deployment/wp", "--timeout=30s")
+    now = {
+        s["containerID"]
+        for p in miempresa.get("pods", "-l", "app=wp")["items"]
+        for s in p["status"]["containerStatuses"]
+    }
+    assert ids <= now
+    miempresa.kubectl("scale", "deployment", "wp", "--replicas=3")
+    miempresa.kubectl("rollout", "status", "deployment/wp", "--timeout=30s")
+    page_again(miempresa)
+
+
+def test_a_kube_proxy_killed_is_restarted(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    pods = miempresa.get("pods", "-n", "kube-system", "-l", "k8s-app=kube-proxy")["items"]
+    name = next(pod["metadata"]["name"] for pod in pods if pod["spec"]["nodeName"] == "nodob")
+    before = miempresa.get("pod", name, "-n", "kube-system")["status"]["containerStatuses"][0]["restartCount"]
+    miempresa.kill("kube-proxy", "--hostname-override=nodob")
+    until(
+        lambda: (
+            miempresa.get("pod", name, "-n", "kube-system")["status"]["containerStatuses"][0]["restartCount"] > before
+        ),
+        what="kube-proxy's restart",
+    )
+    page_again(miempresa)
+
+
+def test_the_api_server_killed_comes_back_and_no_acknowledged_write_is_lost(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    for number in range(3):
+        miempresa.kubectl("create", "configmap", f"kept-{number}", f"--from-literal=n={number}")
+        miempresa.kill("kube-apiserver", "--advertise-address")
+        until(lambda: miempresa.get("nodes")["items"], what="the API server's return")
+        assert [miempresa.get("configmap", f"kept-{n}")["data"] for n in range(number + 1)] == [
+            {"n": str(n)} for n in range(number + 1)
+        ]
+    page_again(miempresa)
+
+
+@pytest.mark.parametrize("component", ["kube-controller-manager", "kube-scheduler"])
+def test_a_brain_killed_comes_back(miempresa: Cluster, component: str) -> None:
+    miempresa.kill(component, "--kubeconfig")
+    miempresa.kubectl("scale", "deployment", "wp", "--replicas=4")
+    miempresa.kubectl("rollout", "status", "deployment/wp", "--timeout=45s")
+    miempresa.kubectl("scale", "deployment", "wp", "--replicas=3")
+    miempresa.kubectl("rollout", "status", "deployment/wp", "--timeout=45s")
+
+
+def test_cluster_dns_and_ingress_killed_come_back(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    miempresa.kill("cluster-dns", "--cluster-domain")
+    miempresa.kill("ingress", "--publish-status-address")
+    page_again(miempresa)
+
+
+def test_the_load_balancer_killed_is_restarted_by_the_steward(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    miempresa.kill("lb", "--frontend")
+    page_again(miempresa)
+
+
+def test_no_request_is_lost_while_replicas_are_replaced(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    miempresa.kubectl("rollout", "restart", "deployment/wp")
+    failures = []
+    for _ in range(150):
+        try:
+            visit(fetch_here(miempresa))
+        except (urllib.error.URLError, AssertionError, OSError) as error:
+            failures.append(repr(error))
+    miempresa.kubectl("rollout", "status", "deployment/wp", "--timeout=60s")
+    assert len(failures) <= 3, failures

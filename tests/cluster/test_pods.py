@@ -1,0 +1,216 @@
+"""What a manifest says about a pod is what its processes see."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+from harness import Cluster, until
+
+PROBE = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {greeting: hola, "file.txt": "line one\\n"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: hidden}
+stringData: {password: "p'w $x"}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: witness
+  labels: {app: witness}
+spec:
+  hostAliases: [{ip: 10.1.2.3, hostnames: [alias.example]}]
+  containers:
+  - name: main
+    image: busybox
+    command: [sh, -c]
+    args:
+    - |
+      R=$PANAL_ROOT
+      echo "env $GREETING $PASSWORD $POD_NAME $NODE_IP $EXPANDED"
+      echo "config $(cat $R/etc/settings/file.txt)"
+      echo "secret $(cat $R/etc/hidden/password)"
+      echo "token $(wc -c < $R/var/run/secrets/kubernetes.io/serviceaccount/token)"
+      echo "namespace $(cat $R/var/run/secrets/kubernetes.io/serviceaccount/namespace)"
+      echo kept > $R/scratch/file && echo "scratch $(cat $R/scratch/file)"
+      [ -n "$R" ] || echo "hosts $(grep -c alias.example /etc/hosts) $(grep -c witness /etc/hosts)"
+      echo "search $(grep ^search $R/etc/resolv.conf)"
+      echo "labels $(cat $R/etc/podinfo/labels)"
+      echo to-stderr >&2
+      exec sleep 1000
+    env:
+    - {name: GREETING, valueFrom: {configMapKeyRef: {name: settings, key: greeting}}}
+    - {name: PASSWORD, valueFrom: {secretKeyRef: {name: hidden, key: password}}}
+    - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: NODE_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
+    - {name: EXPANDED, value: "<$(GREETING)>"}
+    volumeMounts:
+    - {name: settings, mountPath: /etc/settings}
+    - {name: hidden, mountPath: /etc/hidden, readOnly: true}
+    - {name: scratch, mountPath: /scratch}
+    - {name: podinfo, mountPath: /etc/podinfo}
+  volumes:
+  - {name: settings, configMap: {name: settings}}
+  - {name: hidden, secret: {secretName: hidden}}
+  - {name: scratch, emptyDir: {}}
+  - name: podinfo
+    downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+"""
+
+
+def test_a_pod_sees_its_environment_its_volumes_and_its_names(cluster: Cluster) -> None:
+    cluster.apply(PROBE)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/witness", "--timeout=30s")
+    log = until(lambda: text if "to-stderr" in (text := cluster.kubectl("logs", "witness")) else "")
+    lines = dict(line.split(" ", 1) for line in log.splitlines() if " " in line)
+    pod = cluster.get("pod", "witness")
+    assert lines["env"] == f"hola p'w $x witness {pod['status']['hostIP']} <hola>"
+    assert lines["config"] == "line one"
+    assert lines["secret"] == "p'w $x"
+    assert int(lines["token"]) > 200
+    assert lines["namespace"] == "default"
+    assert lines["scratch"] == "kept"
+    if cluster.variant.network == "netns":
+        assert lines["hosts"] == "1 1"
+    assert lines["search"] == "search default.svc.cluster.local svc.cluster.local cluster.local"
+    assert 'app="witness"' in lines["labels"]
+    assert "to-stderr" in log
+    cluster.kubectl("delete", "pod", "witness", "--grace-period=1", "--timeout=20s")
+
+
+def test_a_pod_that_fails_is_restarted_with_back_off_and_says_so(cluster: Cluster) -> None:
+    cluster.apply(
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: crasher}
+        spec:
+          terminationGracePeriodSeconds: 0
+          containers: [{name: main, image: busybox, command: [sh, -c, "echo goodbye; exit 3"]}]
+        """
+    )
+
+    def in_back_off() -> bool:
+        status = cluster.get("pod", "crasher")["status"]["containerStatuses"][0]
+        return (
+            status["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
+            and status["lastState"]["terminated"]["exitCode"] == 3
+            and status["lastState"]["terminated"]["reason"] == "Error"
+            and status["restartCount"] >= 1
+        )
+
+    until(in_back_off, what="CrashLoopBackOff")
+    assert cluster.kubectl("logs", "crasher", "--previous").strip() == "goodbye"
+    described = cluster.kubectl("describe", "pod", "crasher")
+    assert "BackOff" in described
+    assert "Back-off restarting failed container" in described
+    cluster.kubectl("delete", "pod", "crasher", "--timeout=20s")
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "phase"), [("Never", 0, "Succeeded"), ("Never", 1, "Failed"), ("OnFailure", 0, "Succeeded")]
+)
+def test_a_pod_that_ends_has_the_phase_its_policy_says(cluster: Cluster, policy: str, code: int, phase: str) -> None:
+    name = f"ends-{policy.lower()}-{code}"
+    cluster.apply(
+        f"""
+        apiVersion: v1
+        kind: Pod
+        metadata: {{name: {name}}}
+        spec:
+          restartPolicy: {policy}
+          containers: [{{name: main, image: busybox, command: [sh, -c, "exit {code}"]}}]
+        """
+    )
+    until(lambda: cluster.get("pod", name)["status"]["phase"] == phase, what=phase)
+    cluster.kubectl("delete", "pod", name, "--timeout=20s")
+
+
+def test_readiness_by_exec_follows_the_command(cluster: Cluster) -> None:
+    cluster.apply(
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: gate, labels: {app: gate}}
+        spec:
+          terminationGracePeriodSeconds: 0
+          containers:
+          - name: main
+            image: busybox
+            command: [sh, -c, "sleep 2; touch $PANAL_ROOT/data/open; sleep 1000"]
+            readinessProbe: {exec: {command: [sh, -c, "test -e $PANAL_ROOT/data/open"]}, periodSeconds: 1}
+            volumeMounts: [{name: data, mountPath: /data}]
+          volumes: [{name: data, emptyDir: {}}]
+        """
+    )
+    until(lambda: cluster.get("pod", "gate")["status"]["phase"] == "Running")
+    assert cluster.get("pod", "gate")["status"]["containerStatuses"][0]["ready"] is False
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/gate", "--timeout=20s")
+    assert "Readiness probe failed" in cluster.kubectl("describe", "pod", "gate")
+    cluster.kubectl("delete", "pod", "gate", "--timeout=20s")
+
+
+def test_an_unknown_image_says_what_to_do(cluster: Cluster) -> None:
+    cluster.kubectl("run", "strange", "--image=example.com/nobody/has-this:1")
+
+    def reason() -> str:
+        status = cluster.get("pod", "strange")["status"]["containerStatuses"][0]
+        return str(status["state"]["waiting"]["reason"])
+
+    until(lambda: reason() in ("ErrImagePull", "ImagePullBackOff"))
+    assert "example.com/nobody/has-this:1" in cluster.kubectl("describe", "pod", "strange")
+    cluster.kubectl("delete", "pod", "strange", "--timeout=20s")
+
+
+def test_a_pod_too_large_for_every_node_stays_pending_with_the_reason(cluster: Cluster) -> None:
+    cluster.apply(
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: giant}
+        spec:
+          containers: [{name: main, image: busybox, command: [sleep, "1000"], resources: {requests: {cpu: "64"}}}]
+        """
+    )
+    events = until(lambda: [e for e in cluster.get("events")["items"] if e["reason"] == "FailedScheduling"])
+    message = events[-1]["message"]
+    assert message.startswith("0/4 nodes are available: ")
+    assert "3 Insufficient cpu" in message
+    assert "1 node(s) had untolerated taint" in message
+    cluster.kubectl("delete", "pod", "giant", "--timeout=20s")
+
+
+def test_nginx_from_its_debian_package_serves_its_page(cluster: Cluster) -> None:
+    if cluster.variant.network == "loopback":
+        pytest.skip("nginx' own configuration listens on port 80, which the plain runtime cannot give to every pod")
+    cluster.kubectl("create", "deployment", "web", "--image=nginx", "--port=80")
+    cluster.kubectl("expose", "deployment", "web", "--port=80")
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    cluster.apply(
+        textwrap.dedent(
+            """
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: client}
+            spec:
+              restartPolicy: Never
+              containers:
+              - name: main
+                image: python
+                command:
+                - python3
+                - -c
+                - |
+                  import urllib.request
+                  print(urllib.request.urlopen("http://web/", timeout=5).status)
+            """
+        )
+    )
+    until(lambda: cluster.get("pod", "client")["status"]["phase"] == "Succeeded", what="the client's success")
+    assert cluster.kubectl("logs", "client").strip() == "200"
+    cluster.kubectl("delete", "pod/client", "deployment/web", "service/web", "--timeout=30s")
