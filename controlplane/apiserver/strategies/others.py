@@ -1,0 +1,232 @@
+"""The remaining groups: networking, coordination, scheduling, storage, RBAC, webhooks, extensions, flow control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..defaults import others as defaults
+from ..fielderrors import FieldError
+from ..strategy import Object, RequestContext, Strategy
+from ..validation import meta
+from ..validation import others as validation
+
+
+class GenerationStrategy(Strategy):
+    """Nothing but a generation that rises with the specification."""
+
+    has_generation = True
+    allow_unconditional_update = False
+
+
+class StrictStrategy(Strategy):
+    """Updates name the revision they change."""
+
+    allow_unconditional_update = False
+
+
+class IngressStrategy(Strategy):
+    has_generation = True
+
+    def empty_status(self, obj: Object) -> Any:
+        return {"loadBalancer": {}}
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.ingress(obj)
+
+    def warnings(self, ctx: RequestContext, obj: Object, old: Object | None = None) -> list[str]:
+        annotations = obj["metadata"].get("annotations") or {}
+        if old is None and "kubernetes.io/ingress.class" in annotations:
+            return [
+                "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+            ]
+        return []
+
+
+class IngressClassStrategy(Strategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.ingress_class(obj)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.ingress_class(obj)
+
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        now, was = obj["spec"].get("controller", ""), old["spec"].get("controller", "")
+        return meta.immutable(now, was, "spec.controller") + validation.ingress_class(obj)
+
+
+class NetworkPolicyStrategy(Strategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.network_policy(obj)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.network_policy(obj)
+
+
+class LeaseStrategy(Strategy):
+    allow_create_on_update = True
+    allow_unconditional_update = False
+
+
+class PriorityClassStrategy(Strategy):
+    has_generation = True
+    specification = ("value", "preemptionPolicy")
+
+    def default(self, obj: Object) -> None:
+        defaults.priority_class(obj)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.priority_class(obj)
+
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        from ..fielderrors import bad, forbidden
+
+        errors = validation.priority_class(obj)
+        if obj.get("value") != old.get("value"):
+            errors.append(forbidden("value", "may not be changed in an update."))
+        if obj.get("preemptionPolicy") != old.get("preemptionPolicy"):
+            errors.append(bad("preemptionPolicy", obj.get("preemptionPolicy"), meta.IMMUTABLE))
+        return errors
+
+
+class StorageClassStrategy(Strategy):
+    def default(self, obj: Object) -> None:
+        defaults.storage_class(obj)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.storage_class(obj)
+
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        from ..fielderrors import forbidden
+
+        words = {
+            "parameters": "updates to parameters are forbidden.",
+            "provisioner": "updates to provisioner are forbidden.",
+            "reclaimPolicy": "updates to reclaimPolicy are forbidden.",
+        }
+        return [forbidden(key, text) for key, text in words.items() if obj.get(key) != old.get(key)]
+
+
+class CSIDriverStrategy(StrictStrategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.csi_driver(obj)
+
+
+class RoleStrategy(Strategy):
+    allow_create_on_update = True
+
+    def validate_name(self, name: str) -> list[str]:
+        return meta.path_segment_name(name)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.role(obj, namespaced=self.resource.namespaced)
+
+
+class RoleBindingStrategy(RoleStrategy):
+    def default(self, obj: Object) -> None:
+        defaults.role_binding(obj)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.role_binding(obj, namespaced=self.resource.namespaced)
+
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return self._validate(ctx, obj) + validation.role_reference_update(obj, old)
+
+
+class WebhookStrategy(StrictStrategy):
+    has_generation = True
+    specification = ("webhooks",)
+
+    def default(self, obj: Object) -> None:
+        defaults.webhooks(obj)
+
+
+class AdmissionPolicyStrategy(StrictStrategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.admission_policy(obj)
+
+
+class AdmissionPolicyBindingStrategy(StrictStrategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.admission_policy_binding(obj)
+
+
+class CustomResourceDefinitionStrategy(StrictStrategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.custom_resource_definition(obj)
+
+    def empty_status(self, obj: Object) -> Any:
+        stored = [item["name"] for item in obj["spec"].get("versions") or () if item.get("storage")]
+        return {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.custom_resource_definition(obj)
+
+
+class APIServiceStrategy(StrictStrategy):
+    def default(self, obj: Object) -> None:
+        defaults.api_service(obj)
+
+
+class SigningRequestStrategy(Strategy):
+    """Who asks is written into the request by the server, never by the client."""
+
+    def default(self, obj: Object) -> None:
+        defaults.certificate_signing_request(obj)
+
+    def _prepare_create(self, ctx: RequestContext, obj: Object) -> None:
+        spec = obj["spec"]
+        for key in ("username", "uid", "groups", "extra"):
+            spec.pop(key, None)
+        if ctx.user:
+            spec["username"] = ctx.user
+        if ctx.groups:
+            spec["groups"] = list(ctx.groups)
+
+    def _prepare_update(self, ctx: RequestContext, obj: Object, old: Object) -> None:
+        obj["spec"] = old["spec"]
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.signing_request(obj)
+
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return []
+
+    def selectable_fields(self, obj: Object) -> dict[str, str]:
+        signer = (obj.get("spec") or {}).get("signerName", "")
+        return {**super().selectable_fields(obj), "spec.signerName": signer}
+
+
+class FlowSchemaStrategy(Strategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.flow_schema(obj)
+
+
+class PriorityLevelStrategy(Strategy):
+    has_generation = True
+
+    def default(self, obj: Object) -> None:
+        defaults.priority_level(obj)
+
+
+class ResourceClaimStrategy(Strategy):
+    def default(self, obj: Object) -> None:
+        defaults.resource_claim(obj["spec"])
+
+
+class ResourceClaimTemplateStrategy(Strategy):
+    def default(self, obj: Object) -> None:
+        defaults.resource_claim(obj["spec"].get("spec") or {})
