@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from panal.tasks import spawn
 
@@ -127,10 +127,9 @@ class _Stream(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         if len(self._open) >= MAX_TCP_CONNECTIONS:
-            transport.abort()
+            self._transport.abort()
             return
         self._open.add(self)
         self._wait()

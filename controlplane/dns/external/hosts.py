@@ -53,6 +53,8 @@ class CompanyZones:
                 raise ValueError(f"{record!r} is not NAME=IP")
             wire.address_data(address)
             host = self.qualified(host)
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{record!r} names no host")
             if not self.covers(host):
                 raise ValueError(f"{host} is in none of the domains {', '.join(self.domains)}")
             hosts.setdefault(host, []).append(address)

@@ -1,0 +1,53 @@
+"""The ingress' own small server: /healthz for probes, /metrics for Prometheus, as ingress-nginx has them on 10254."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from .proxy import Proxy
+
+
+def metrics(proxy: Proxy) -> str:
+    """Prometheus' text format; the names are ingress-nginx'."""
+    lines = ["# TYPE nginx_ingress_controller_requests counter"]
+    for (ingress, backend, method, status), count in sorted(proxy.requests.items()):
+        namespace, _, name = ingress.partition("/")
+        labels = f'namespace="{namespace}",ingress="{name}",upstream="{backend}",method="{method}",status="{status}"'
+        lines.append(f"nginx_ingress_controller_requests{{{labels}}} {count}")
+    lines.append("# TYPE nginx_ingress_controller_bad_requests counter")
+    lines += [
+        f'nginx_ingress_controller_bad_requests{{status="{s}"}} {n}' for s, n in sorted(proxy.bad_requests.items())
+    ]
+    lines += [
+        "# TYPE nginx_ingress_controller_nginx_process_connections gauge",
+        f'nginx_ingress_controller_nginx_process_connections{{state="active"}} {proxy.connections}',
+        "# TYPE nginx_ingress_controller_upstream_connections_idle gauge",
+        f"nginx_ingress_controller_upstream_connections_idle {len(proxy.pool)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@asynccontextmanager
+async def admin_server(host: str, port: int, proxy: Proxy, ready: Callable[[], bool]) -> AsyncIterator[int]:
+    """Serve while the block runs; gives the port."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path in ("/healthz", "/readyz"):
+            return web.Response(text="ok") if ready() else web.Response(status=500, text="not synced yet")
+        if request.path == "/livez":
+            return web.Response(text="ok")
+        if request.path == "/metrics":
+            return web.Response(text=metrics(proxy))
+        return web.Response(status=404, text="404 page not found\n")
+
+    runner = web.ServerRunner(web.Server(handle, access_log=None))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,222 @@
+"""Ingresses, Services, EndpointSlices and Secrets become a RouteTable. Pure: the objects come in through `View`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .annotations import Options, options
+from .routes import Address, Backend, HostRoutes, PathType, Route, RouteTable
+
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+MAX_PATTERN = 512
+NO_BACKEND = Backend("upstream-default-backend")
+
+Object = Mapping[str, Any]
+
+
+class View(Protocol):
+    """The objects a table is built from."""
+
+    def service(self, namespace: str, name: str) -> Object | None: ...
+    def slices(self, namespace: str, service: str) -> Iterable[Object]: ...
+    def has_certificate(self, namespace: str, secret: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which Ingresses are this controller's."""
+
+    controller: str
+    class_name: str
+    without_class: bool = False
+
+
+def selects(selection: Selection, ingress: Object, classes: Iterable[Object]) -> bool:
+    """Whether the Ingress is for this controller: by its class, the old annotation, or as the default."""
+    annotation = (ingress["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
+    name = (ingress.get("spec") or {}).get("ingressClassName")
+    if name:
+        return any(found["metadata"]["name"] == name and _ours(selection, found) for found in classes)
+    if annotation:
+        return bool(annotation == selection.class_name)
+    return selection.without_class or any(_ours(selection, found) and _is_default(found) for found in classes)
+
+
+def _ours(selection: Selection, ingress_class: Object) -> bool:
+    return bool((ingress_class.get("spec") or {}).get("controller") == selection.controller)
+
+
+def _is_default(ingress_class: Object) -> bool:
+    return bool((ingress_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS_ANNOTATION) == "true")
+
+
+def services_of(ingress: Object) -> set[tuple[str, str]]:
+    """The Services that an Ingress sends requests to."""
+    namespace, spec = ingress["metadata"]["namespace"], ingress.get("spec") or {}
+    backends = [spec.get("defaultBackend"), *(path.get("backend") for _, path in _paths(spec))]
+    names = {((backend or {}).get("service") or {}).get("name") for backend in backends}
+    return {(namespace, name) for name in names if name}
+
+
+@dataclass
+class _Host:
+    routes: list[Route] = field(default_factory=list)
+    default: Route | None = None
+
+
+def build(ingresses: Iterable[Object], view: View) -> RouteTable:
+    """The table of these Ingresses. Where two say the same, the older one is heard (ingress-nginx' rule)."""
+    building = _Building(view)
+    for ingress in sorted(ingresses, key=_age):
+        building.add(ingress)
+    return building.table()
+
+
+def _age(ingress: Object) -> tuple[str, str, str]:
+    metadata = ingress["metadata"]
+    return metadata.get("creationTimestamp") or "", metadata["namespace"], metadata["name"]
+
+
+class _Building:
+    """A table half-way."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._hosts: dict[str, _Host] = {}
+        self._backends: dict[tuple[str, str, str, bool], Backend] = {}
+        self._certificates: dict[str, str] = {}
+        self._complaints: list[str] = []
+
+    def add(self, ingress: Object) -> None:
+        metadata, spec = ingress["metadata"], ingress.get("spec") or {}
+        namespace, where = metadata["namespace"], f"{metadata['namespace']}/{metadata['name']}"
+        opts, complaints = options(metadata.get("annotations") or {})
+        self._complaints += [f"Ingress {where}: {complaint}" for complaint in complaints]
+        secured = self._add_certificates(namespace, where, spec)
+        default = None
+        if spec.get("defaultBackend"):
+            default = Route("/", "Prefix", self._backend(namespace, spec["defaultBackend"], opts), where, opts)
+            if not spec.get("rules"):
+                self._host("").default = self._host("").default or default
+        for host, path in _paths(spec):
+            route = self._route(namespace, where, path, opts, host in secured)
+            if route is not None:
+                self._host(host).routes.append(route)
+        for rule in spec.get("rules") or ():
+            mine = self._host(_host_of(rule))
+            mine.default = mine.default or default
+
+    def table(self) -> RouteTable:
+        hosts = {host: HostRoutes(found.routes, found.default) for host, found in self._hosts.items()}
+        return RouteTable(
+            hosts={host: routes for host, routes in hosts.items() if host and not host.startswith("*.")},
+            wildcards={host[1:]: routes for host, routes in hosts.items() if host.startswith("*.")},
+            anywhere=hosts.get(""),
+            certificates=self._certificates,
+            backends=frozenset(address for backend in self._backends.values() for address in backend.endpoints),
+            complaints=tuple(self._complaints),
+        )
+
+    def _host(self, host: str) -> _Host:
+        return self._hosts.setdefault(host, _Host())
+
+    def _add_certificates(self, namespace: str, where: str, spec: Object) -> set[str]:
+        """The hosts under `tls` whose certificate is there; the others are served with the fake one."""
+        secured: set[str] = set()
+        for tls in spec.get("tls") or ():
+            secret = tls.get("secretName")
+            hosts = [host.lower() for host in tls.get("hosts") or ()]
+            secured.update(hosts)
+            if not secret:
+                continue
+            if not self._view.has_certificate(namespace, secret):
+                self._complaints.append(f"Ingress {where}: no certificate in Secret {namespace}/{secret}")
+                continue
+            for host in hosts or [_host_of(rule) for rule in spec.get("rules") or ()]:
+                self._certificates.setdefault(host, f"{namespace}/{secret}")
+        return secured
+
+    def _route(self, namespace: str, where: str, path: Object, opts: Options, tls: bool) -> Route | None:
+        text = path.get("path") or "/"
+        kind: PathType = path.get("pathType") or "ImplementationSpecific"
+        pattern = None
+        if opts.use_regex and kind != "Exact":
+            try:
+                if len(text) > MAX_PATTERN:
+                    raise re.error("too long")
+                pattern = re.compile(text if text.startswith("^") else "^" + text, re.IGNORECASE)
+            except (re.error, OverflowError, RecursionError) as error:
+                self._complaints.append(f"Ingress {where}: path {text!r} is no regular expression: {error}")
+                return None
+            kind = "Regex"
+        backend = self._backend(namespace, path.get("backend") or {}, opts)
+        return Route(text, kind, backend, where, opts, tls, pattern)
+
+    def _backend(self, namespace: str, backend: Object, opts: Options) -> Backend:
+        service = backend.get("service")
+        if not service:
+            return NO_BACKEND  # a resource backend: nothing here serves those
+        port = service.get("port") or {}
+        text = str(port.get("name") or port.get("number") or "")
+        key = (namespace, service["name"], text, opts.service_upstream)
+        if key not in self._backends:
+            found = self._view.service(namespace, service["name"])
+            addresses = () if found is None else self._addresses(namespace, found, port, opts.service_upstream)
+            self._backends[key] = Backend(f"{namespace}-{service['name']}-{text}", tuple(addresses))
+        return self._backends[key]
+
+    def _addresses(self, namespace: str, service: Object, wanted: Object, through_service: bool) -> Sequence[Address]:
+        spec = service.get("spec") or {}
+        port = service_port(spec.get("ports") or (), wanted)
+        if spec.get("type") == "ExternalName":
+            number = (port or {}).get("port") or wanted.get("number")
+            return [(spec["externalName"], number)] if number and spec.get("externalName") else []
+        if port is None:
+            return []
+        cluster_ip = spec.get("clusterIP")
+        if through_service and cluster_ip and cluster_ip != "None":
+            return [(cluster_ip, port["port"])]
+        return endpoint_addresses(self._view.slices(namespace, service["metadata"]["name"]), port.get("name") or "")
+
+
+def service_port(ports: Iterable[Object], wanted: Object) -> Object | None:
+    """The Service's port by name or number."""
+    for port in ports:
+        if wanted.get("name") and port.get("name") == wanted["name"]:
+            return port
+        if not wanted.get("name") and port.get("port") == wanted.get("number"):
+            return port
+    return None
+
+
+def endpoint_addresses(slices: Iterable[Object], port_name: str) -> list[Address]:
+    """The ready endpoints' addresses for a port, each once, in a stable order."""
+    found: set[Address] = set()
+    for endpoint_slice in slices:
+        if endpoint_slice.get("addressType") == "FQDN":
+            continue
+        numbers = [
+            port["port"]
+            for port in endpoint_slice.get("ports") or ()
+            if (port.get("name") or "") == port_name and port.get("port") and port.get("protocol", "TCP") == "TCP"
+        ]
+        for endpoint in endpoint_slice.get("endpoints") or ():
+            if (endpoint.get("conditions") or {}).get("ready") is False:
+                continue
+            found.update((address, number) for address in endpoint.get("addresses") or () for number in numbers)
+    return sorted(found)
+
+
+def _host_of(rule: Object) -> str:
+    return str(rule.get("host") or "").lower()
+
+
+def _paths(spec: Object) -> Iterable[tuple[str, Object]]:
+    for rule in spec.get("rules") or ():
+        for path in (rule.get("http") or {}).get("paths") or ():
+            yield _host_of(rule), path

@@ -1,0 +1,97 @@
+"""The company's names: fixed hosts, those of Ingresses and Services, and what nobody may claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from panal.controlplane.dns import wire
+from panal.controlplane.dns.answer import answer
+from panal.controlplane.dns.external.hosts import CompanyZones, names_of_ingress, names_of_service
+
+Object = dict[str, Any]
+
+
+def company() -> CompanyZones:
+    zones = CompanyZones(["miempresa.com", "otra.org"], address="192.168.0.2", ttl=5, serial=1)
+    zones.fixed(["menchupc=192.168.0.200", "nodo1=192.168.0.100", "www.otra.org=192.168.0.50"])
+    return zones
+
+
+def ask(zones: CompanyZones, name: str, qtype: int = wire.A) -> tuple[int, list[bytes]] | None:
+    """The code and the data of the answers; None when it is forwarded."""
+    reply = answer(wire.parse_query(wire.pack_query(1, wire.name(name), qtype)), zones.zones)
+    return None if reply is None else (reply.rcode, [record.data for record in reply.answers])
+
+
+def ingress(*hosts: str, ip: str | None = "192.168.0.10", **annotations: str) -> Object:
+    status = {"loadBalancer": {"ingress": [{"ip": ip}]}} if ip else {}
+    rules = [{"host": host} if host else {} for host in hosts]
+    return {"metadata": {"name": "i", "annotations": annotations}, "spec": {"rules": rules}, "status": status}
+
+
+def test_fixed_hosts_have_names_and_a_way_back() -> None:
+    zones = company()
+    assert ask(zones, "MenchuPC.miempresa.com") == (0, [bytes([192, 168, 0, 200])])
+    assert ask(zones, "www.otra.org") == (0, [bytes([192, 168, 0, 50])])
+    assert ask(zones, "200.0.168.192.in-addr.arpa", wire.PTR) == (0, [wire.name("menchupc.miempresa.com")])
+    assert ask(zones, "miempresa.com", wire.NS) == (0, [wire.name("ns.miempresa.com")])
+    assert ask(zones, "ns.miempresa.com") == (0, [bytes([192, 168, 0, 2])])
+    assert ask(zones, "absent.miempresa.com") == (wire.NXDOMAIN, [])
+    assert ask(zones, "menchupc.miempresa.com", wire.AAAA) == (0, [])
+    assert ask(zones, "example.com") is None
+
+
+@pytest.mark.parametrize("bad", ["menchupc", "menchupc=nodo1", "x.example.com=1.2.3.4", "..=1.2.3.4"])
+def test_a_record_that_means_nothing_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        company().fixed([bad])
+
+
+def test_an_ingress_brings_its_hosts_and_takes_them_away() -> None:
+    zones = company()
+    assert zones.put("i", names_of_ingress(ingress("web1.miempresa.com", "*.apps.miempresa.com", "")))
+    assert ask(zones, "web1.miempresa.com") == (0, [bytes([192, 168, 0, 10])])
+    assert ask(zones, "any.apps.miempresa.com") == (0, [bytes([192, 168, 0, 10])])
+    assert not zones.put("i", names_of_ingress(ingress("web1.miempresa.com", "*.apps.miempresa.com", "")))
+    assert zones.put("i", {})
+    assert ask(zones, "web1.miempresa.com") == (wire.NXDOMAIN, [])
+
+
+def test_an_ingress_without_an_address_yet_has_no_names() -> None:
+    assert names_of_ingress(ingress("web1.miempresa.com", ip=None)) == {}
+
+
+def test_nobody_outside_claims_other_domains_or_strange_names() -> None:
+    zones = company()
+    strange = {"google.com": ["10.0.0.1"], "a b.miempresa.com": ["10.0.0.1"], "-x.miempresa.com": ["10.0.0.1"]}
+    assert not zones.put("evil", strange)
+
+
+def test_a_service_of_type_load_balancer_brings_the_hosts_of_its_annotation() -> None:
+    service = {
+        "metadata": {
+            "name": "db",
+            "annotations": {"external-dns.alpha.kubernetes.io/hostname": "db.miempresa.com., DB2.miempresa.com"},
+        },
+        "spec": {"type": "LoadBalancer"},
+        "status": {"loadBalancer": {"ingress": [{"ip": "192.168.0.11"}]}},
+    }
+    assert names_of_service(service) == {"db.miempresa.com": ["192.168.0.11"], "db2.miempresa.com": ["192.168.0.11"]}
+    assert names_of_service({**service, "spec": {"type": "ClusterIP"}}) == {}
+    assert names_of_service({**service, "status": {}}) == {}
+
+
+def test_a_load_balancer_that_has_only_a_name_becomes_an_alias() -> None:
+    zones = company()
+    zones.put("i", {"web1.miempresa.com": ["lb.miempresa.com"], "lb.miempresa.com": ["192.168.0.10"]})
+    assert ask(zones, "web1.miempresa.com") == (0, [wire.name("lb.miempresa.com"), bytes([192, 168, 0, 10])])
+
+
+def test_two_objects_that_claim_one_host_are_both_heard() -> None:
+    zones = company()
+    zones.put("a", {"web1.miempresa.com": ["192.168.0.10"]})
+    zones.put("b", {"web1.miempresa.com": ["192.168.0.11"]})
+    zones.put("a", {})
+    assert ask(zones, "web1.miempresa.com") == (0, [bytes([192, 168, 0, 11])])
