@@ -47,10 +47,14 @@ def main(argv: Sequence[str]) -> int:
     """Run kube-proxy until SIGTERM; returns its exit code."""
     flags = _flags(argv)
     log.setup("kube-proxy")
-    return run_until_signal(functools.partial(_run, flags))
+    nft = find_nft(os.environ)
+    if flags.proxy_mode == "netfilter" and nft is None:
+        _log.error("--proxy-mode=netfilter needs the nft program (Debian package nftables)")
+        return 1
+    return run_until_signal(functools.partial(_run, flags, nft or ""))
 
 
-async def _run(flags: argparse.Namespace) -> None:
+async def _run(flags: argparse.Namespace, nft: str) -> None:
     node = flags.hostname_override or os.uname().nodename
     loopback = in_loopback()
     everywhere = flags.node_ip if loopback and flags.node_ip else "0.0.0.0"
@@ -63,7 +67,7 @@ async def _run(flags: argparse.Namespace) -> None:
     async with client:
         proxy = KubeProxy(
             client,
-            _dataplane(flags, loopback),
+            _dataplane(flags, loopback, nft),
             node,
             node_ip=flags.node_ip,
             table_socket=flags.table_socket,
@@ -74,11 +78,8 @@ async def _run(flags: argparse.Namespace) -> None:
         await proxy.run()
 
 
-def _dataplane(flags: argparse.Namespace, loopback: bool) -> Dataplane:
+def _dataplane(flags: argparse.Namespace, loopback: bool, nft: str) -> Dataplane:
     if flags.proxy_mode == "netfilter":
-        nft = find_nft(os.environ)
-        if nft is None:
-            raise SystemExit("kube-proxy: --proxy-mode=netfilter needs the nft program (package nftables)")
         cidr = str(IPv4Network(flags.cluster_cidr)) if flags.cluster_cidr else ""
         return Netfilter(nft, cidr, flags.node_ip)
     engine = Engine("kube-proxy", reuse_port=loopback, start=random.randrange(1 << 16))
