@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import linux
 from .paths import ClusterPaths
 
 MARK = "PANAL_CLUSTER"
@@ -63,11 +64,18 @@ def kill_children() -> None:
 
 
 def remove_files(paths: ClusterPaths) -> None:
-    """Take the context out of the user's kubeconfig, then the folder off the disk. What is gone already is no error."""
+    """Take the context out of the user's kubeconfig, then the folder off the disk. What is gone already is no error.
+
+    The folders above go too when this was the last cluster in them.
+    """
     with contextlib.suppress(Exception):  # an unreadable kubeconfig must not keep the rest from going
         forget_context(paths)
     if paths.root.exists():
+        _unmount_below(os.fspath(paths.root))
         _remove_tree(os.fspath(paths.root))
+    for folder in (paths.root.parent, paths.root.parent.parent):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def empty_folder(folder: Path) -> None:
@@ -85,7 +93,7 @@ def record_of_context(paths: ClusterPaths) -> Path:
 
 
 def forget_context(paths: ClusterPaths) -> None:
-    """Undo `panal up`'s merge, unless somebody else has taken the context's name since. Raises KubeconfigError, OSError."""
+    """Undo `panal up`'s merge, unless the context's name is another's by now. Raises KubeconfigError, OSError."""
     import orjson
 
     from . import kubeconfig
@@ -157,6 +165,16 @@ def _wait_for(handles: list[int]) -> None:
             break
     for handle in handles:
         os.close(handle)
+
+
+def _unmount_below(folder: str) -> None:
+    """What is mounted there in this process's mount namespace; only the steward's has anything."""
+    with open("/proc/self/mountinfo") as file:
+        points = [line.split()[4].encode().decode("unicode_escape") for line in file]
+    for point in reversed(points):
+        if point.startswith(folder + "/"):
+            with contextlib.suppress(OSError):
+                linux.umount(point)
 
 
 def _remove_tree(path: str) -> None:

@@ -1,9 +1,9 @@
 """steward.sock: what `panal` asks the steward, one JSON object a line.
 
-    {"do": "follow"}                      -> the stages so far and each new one, a line each, until the cluster is usable
-    {"do": "status"}                      -> one line: the processes, the stages
-    {"do": "report", "stage": .., ...}    -> from the bring-up process: a stage has passed
-    {"do": "down"}                        -> {"ok": true}; then the cluster ends
+{"do": "follow"}                      -> the stages so far and each new one, a line each, until the cluster is usable
+{"do": "status"}                      -> one line: the processes, the stages
+{"do": "report", "stage": .., ...}    -> from the bring-up process: a stage has passed
+{"do": "down"}                        -> {"ok": true}; then the cluster ends
 """
 
 from __future__ import annotations

@@ -144,7 +144,8 @@ class Steward:
         """Wait for the files. Raises StartFailed with what went wrong."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), open(complaint, "rb"))
+        pipe = os.fdopen(complaint, "rb")
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
         text = await reader.read()
         transport.close()
         if text:
@@ -196,4 +197,3 @@ class Steward:
             "stages": self._progress.events,
             "usable": any(event.get("last") for event in self._progress.events),
         }
-

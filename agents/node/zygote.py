@@ -40,7 +40,7 @@ _LATE = ("uvloop", "aiohttp", "ssl", "sqlite3", "encodings.idna", "concurrent.fu
 
 
 def _load(module: str) -> None:
-    """A component that can't be imported must not keep the others from starting: it says so again when it is started."""
+    """One that can't be imported must not keep the others from starting: it says so again when it is started."""
     try:
         importlib.import_module(module)
     except Exception as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections.abc import Mapping
 
@@ -13,8 +11,10 @@ from panal import cleanup
 from panal.paths import ClusterPaths
 
 from .failure import Failure
-from .running import answers, connect, locked, names, paths_of
+from .running import connect, locked, names, paths_of
 
+ANSWER = 1.0
+"""Seconds the steward has to hear that it is to end."""
 PATIENCE = 5.0
 """Seconds a cluster has to end by itself; it takes a fraction of one."""
 
@@ -32,36 +32,30 @@ def down(name: str | None, environ: Mapping[str, str]) -> None:
 
 def end(paths: ClusterPaths) -> None:
     """Ask the steward; kill what does not follow; remove what is left."""
-    with contextlib.suppress(OSError), connect(paths.steward_socket, 1.0) as connection:
-        connection.sendall(b'{"do": "down"}\n')
-        connection.recv(4096)
-    if not _gone_soon(paths):
-        cleanup.kill_processes(paths.root)
+    if _told(paths):
+        _wait_until_free(paths, time.monotonic() + PATIENCE)
     cleanup.kill_processes(paths.root)
     cleanup.remove_files(paths)
-    _remove_empty_parents(paths)
 
 
-def _gone_soon(paths: ClusterPaths) -> bool:
-    """Whether every process that holds the folder's lock (keeper and steward) ends in time."""
-    deadline = time.monotonic() + (PATIENCE if answers(paths) or _held(paths) else 0.0)
-    while _held(paths):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def _held(paths: ClusterPaths) -> bool:
+def _told(paths: ClusterPaths) -> bool:
+    """Whether the steward has heard that it is to end."""
     try:
-        with locked(paths) as lock:
-            return lock is None
+        with connect(paths.steward_socket, ANSWER) as connection:
+            connection.sendall(b'{"do": "down"}\n')
+            return bool(connection.recv(4096))
     except OSError:
         return False
 
 
-def _remove_empty_parents(paths: ClusterPaths) -> None:
-    """`clusters` and $PANAL_HOME, when this was the last one."""
-    for folder in (paths.root.parent, paths.root.parent.parent):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+def _wait_until_free(paths: ClusterPaths, deadline: float) -> None:
+    """Until neither keeper nor steward holds the folder's lock, or the folder is gone."""
+    while time.monotonic() < deadline:
+        try:
+            with locked(paths) as lock:
+                if lock is not None:
+                    return
+        except OSError:
+            return
+        time.sleep(0.005)
+

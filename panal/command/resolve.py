@@ -92,7 +92,9 @@ def choose_network(wanted: str, capability: Capability, notes: list[str]) -> Net
 def choose_proxy_mode(wanted: str, network: NetworkKind, capability: Capability, notes: list[str]) -> ProxyMode:
     reason = "the loopback network is the machine's own" if network == "loopback" else capability.netfilter
     if wanted == "netfilter" and reason is not None:
-        raise Failure(f"--proxy-mode netfilter doesn't work here: {reason}; use --proxy-mode userspace{_install(reason)}.")
+        raise Failure(
+            f"--proxy-mode netfilter doesn't work here: {reason}; use --proxy-mode userspace{_install(reason)}."
+        )
     if wanted == "userspace":
         return "userspace"
     if reason is None:

@@ -16,11 +16,11 @@ import click
 
 from panal import cleanup
 from panal.config import ClusterConfig, dump
-from panal.paths import ClusterPaths
+from panal.paths import ClusterPaths, panal_home
 
 from .failure import Failure
 from .resolve import Resolved, Wish, probe, resolve
-from .running import answers, configuration, follow, locked, names, panal_home
+from .running import answers, configuration, follow, locked, names
 
 KEEPER = "panal.agents.node.keeper"
 PADDING = "-" * 400
@@ -72,9 +72,7 @@ def _check_place(paths: ClusterPaths) -> None:
         paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chmod(paths.root, 0o700)
     except OSError as error:
-        raise Failure(
-            f"{paths.root} can't be made: {error.strerror}; choose another place with PANAL_HOME."
-        ) from error
+        raise Failure(f"{paths.root} can't be made: {error.strerror}; choose another place with PANAL_HOME.") from error
 
 
 def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None:
@@ -85,8 +83,8 @@ def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None
         other = ClusterPaths.of(panal_home(environ), name)
         if name != config.name and answers(other) and configuration(other).network == "loopback":
             raise Failure(
-                f"the cluster {name!r} has the loopback network's addresses; take it down with `panal down --name {name}`, "
-                "or use --network netns, where clusters have addresses of their own."
+                f"the cluster {name!r} has the loopback network's addresses; take it down with "
+                f"`panal down --name {name}`, or use --network netns, where clusters have addresses of their own."
             )
     address = config.control_plane.address
     with socket.socket() as attempt:
@@ -95,8 +93,8 @@ def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None
             attempt.bind((address, 6443))
         except OSError as error:
             raise Failure(
-                f"{address}:6443 is taken ({error.strerror}), perhaps by another user's cluster in the loopback network; "
-                "end that, or give the nodes other addresses in a cluster.yaml."
+                f"{address}:6443 is taken ({error.strerror}), perhaps by another user's cluster in the loopback "
+                "network; end that, or give the nodes other addresses in a cluster.yaml."
             ) from error
 
 
@@ -124,8 +122,8 @@ def _take_over(paths: ClusterPaths, stack: ExitStack) -> int:
     if answers(paths):
         name = paths.root.name
         raise Failure(
-            f"the cluster {name!r} is running already; see `panal status --name {name}`, end it with `panal down --name {name}`,"
-            " or start another one beside it with `panal up --name OTHER`."
+            f"the cluster {name!r} is running already; see `panal status --name {name}`, end it with "
+            f"`panal down --name {name}`, or start another one beside it with `panal up --name OTHER`."
         )
     cleanup.kill_processes(paths.root)
     lock = stack.enter_context(locked(paths, wait=True))
@@ -178,7 +176,11 @@ def _listen_port(asked: int, usual: int, field: str) -> socket.socket:
         except OSError as error:
             listener.close()
             if asked or error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                why = "is taken by another program" if error.errno == errno.EADDRINUSE else f"can't be had: {error.strerror}"
+                why = (
+                    "is taken by another program"
+                    if error.errno == errno.EADDRINUSE
+                    else f"can't be had: {error.strerror}"
+                )
                 raise Failure(
                     f"port {port} of 127.0.0.1 {why}; write another one in {field} of the cluster.yaml, or 0 for any."
                 ) from error
@@ -197,9 +199,7 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-def _environment(
-    resolved: Resolved, paths: ClusterPaths, environ: Mapping[str, str], began: float
-) -> dict[str, str]:
+def _environment(resolved: Resolved, paths: ClusterPaths, environ: Mapping[str, str], began: float) -> dict[str, str]:
     inherited = {key: value for key, value in environ.items() if key not in ("KUBECONFIG", "PANAL_LOW_PORTS")}
     return {
         **inherited,
@@ -262,8 +262,8 @@ def _closing_words(config: ClusterConfig, paths: ClusterPaths, environ: Mapping[
     click.echo(f"proxy mode {config.proxy_mode}.")
     click.echo(f"  kubectl get nodes          context {context!r} of {target}")
     if config.load_balancer.frontends:
-        port = config.load_balancer.frontends[0].port
-        click.echo(f"  http://127.0.0.1:{config.http_port}{' ' * (10 - len(str(config.http_port)))}leads to port {port} of {config.load_balancer.name}, the load balancer")
+        front = f"port {config.load_balancer.frontends[0].port} of {config.load_balancer.name}, the load balancer"
+        click.echo(f"  http://127.0.0.1:{config.http_port:<10}leads to {front}")
     suffix = "" if config.name == "panal" else f" --name {config.name}"
     client = config.hosts[0].name if config.hosts else config.control_plane.name
     click.echo(f"  panal shell{suffix} {client}       a shell on that host of the company LAN")

@@ -1,0 +1,145 @@
+"""`panal status`: what the steward says of its processes, and what the API server says of the nodes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import ssl
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from panal import kubeconfig
+from panal.config import ClusterConfig
+from panal.paths import ClusterPaths, panal_home
+
+from .failure import Failure
+from .running import answers, ask, cluster, configuration, names, paths_of
+
+API_SECONDS = 2.0
+
+
+def status(name: str | None, environ: Mapping[str, str]) -> None:
+    """Print one cluster's state, or of each one when there are several and none is named. Raises Failure."""
+    running = [other for other in names(environ) if answers(ClusterPaths.of(panal_home(environ), other))]
+    _tidy(environ, running)
+    if name is None and len(running) > 1:
+        chosen = [paths_of(other, environ) for other in running]
+    else:
+        chosen = [cluster(name if name or not running else running[0], environ)]
+    for index, paths in enumerate(chosen):
+        if index:
+            click.echo()
+        _show(paths)
+
+
+def _tidy(environ: Mapping[str, str], running: Sequence[str]) -> None:
+    """A cluster whose keeper and steward were both killed is cleaned up by whoever sees it first."""
+    from .down import end
+    from .running import locked
+
+    for name in names(environ):
+        paths = ClusterPaths.of(panal_home(environ), name)
+        if name in running:
+            continue
+        with contextlib.suppress(OSError), locked(paths) as lock:
+            dead = lock is not None or not answers(paths)
+        if dead:
+            click.echo(f"The cluster {name!r} had been killed; what it left is removed.", err=True)
+            end(paths)
+
+
+def _show(paths: ClusterPaths) -> None:
+    config, state = configuration(paths), ask(paths, {"do": "status"})
+    usable = "usable" if state.get("usable") else "starting"
+    click.echo(f"cluster {config.name}: {usable}, network {config.network}, proxy mode {config.proxy_mode}")
+    click.echo(
+        f"API server   https://127.0.0.1:{config.api_port}   (on the LAN https://{config.control_plane.address}:6443)"
+    )
+    click.echo(
+        f"HTTP         http://127.0.0.1:{config.http_port}    "
+        f"(to {config.load_balancer.name}, {config.load_balancer.address})"
+    )
+    click.echo(f"folder       {paths.root}\n")
+    _table(["NODE", "ADDRESS", "PODS", "STATUS"], _nodes(config, paths))
+    click.echo()
+    rows = [
+        [str(part["name"]), str(part["host"]), str(part["pid"] or "-"), str(part["restarts"]), _words(part)]
+        for part in state["components"]
+    ]
+    _table(["PROCESS", "HOST", "PID", "RESTARTS", "STATE"], rows)
+
+
+def _words(part: Mapping[str, Any]) -> str:
+    if part["done"]:
+        return "done"
+    if part["pid"] is not None:
+        return "running"
+    return f"starting again, ended with {part['lastExit']}"
+
+
+def _nodes(config: ClusterConfig, paths: ClusterPaths) -> list[list[str]]:
+    known = {node["metadata"]["name"]: node for node in _from_api(paths, "/api/v1/nodes")}
+    return [
+        [
+            node.name,
+            node.address,
+            node.pod_cidr,
+            _ready(known.get(node.name)) + (", control plane" if node.control_plane else ""),
+        ]
+        for node in config.nodes
+    ]
+
+
+def _ready(node: Mapping[str, Any] | None) -> str:
+    if node is None:
+        return "unknown"
+    conditions = {item["type"]: item["status"] for item in node.get("status", {}).get("conditions", ())}
+    return "Ready" if conditions.get("Ready") == "True" else "NotReady"
+
+
+def _from_api(paths: ClusterPaths, path: str) -> list[dict[str, Any]]:
+    """The items of a list, or nothing while the API server doesn't answer."""
+    try:
+        document = kubeconfig.load(paths.kubeconfig)
+        user, server = document["users"][0]["user"], document["clusters"][0]["cluster"]
+        context = ssl.create_default_context(cadata=base64.b64decode(server["certificate-authority-data"]).decode())
+        with tempfile.NamedTemporaryFile(dir=paths.root) as pair:
+            pair.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+            pair.flush()
+            context.load_cert_chain(pair.name)
+        address = urlsplit(server["server"])
+        connection = http.client.HTTPSConnection(
+            str(address.hostname), address.port, context=context, timeout=API_SECONDS
+        )
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return list(json.loads(connection.getresponse().read()).get("items") or ())
+    except (OSError, ValueError, KeyError, http.client.HTTPException):
+        return []
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """With rich's lines and colours on a terminal, in plain columns elsewhere."""
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
+    for row in [headings, *rows]:
+        click.echo("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+__all__ = ["Failure", "status"]
