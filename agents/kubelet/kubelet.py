@@ -1,0 +1,286 @@
+"""The kubelet of one node, put together: sources of pods on one side, a worker a pod on the other.
+
+Static pods need no API server; everything else starts when it answers. Pods that the runtime runs and nobody wants any
+more are ended once both sources are known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from panal import tasks
+from panal.client import Client
+from panal.config import NodeConfig
+from panal.events import Recorder
+from panal.informer import Applied, Delta, Informer
+from panal.paths import NodePaths
+from panal.resources import PODS, SERVICES
+
+from ..runtime.contract import Runtime
+from . import dns, inotify, podspec, static
+from .handlers import Handlers
+from .mirror import Mirrors
+from .mounter import Mounter
+from .podspec import Pod
+from .references import References, TokenSource
+from .registration import Registration
+from .shared import Shared
+from .view import RuntimeView
+from .worker import Worker
+
+_log = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 60.0
+"""Every worker looks again this often, should an event have been lost."""
+
+
+class Kubelet:
+    """`run` until cancelled; pods go on running without it."""
+
+    def __init__(
+        self, config: NodeConfig, paths: NodePaths, client: Client, runtime: Runtime, environ: Mapping[str, str]
+    ) -> None:
+        self.config = config
+        self._paths = paths
+        self._workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._static: dict[str, Pod] = {}
+        self._static_read = False
+        self.listeners: set[Callable[[str], None]] = set()
+        """Called with the uid of each pod whose containers changed."""
+        self.view = RuntimeView(runtime, self._runtime_changed)
+        self._registration = Registration(client, config)
+        self.view.on_connection = self._registration.set_ready
+        selector = f"spec.nodeName={config.node.name}"
+        self._pods = Informer(client, PODS, field_selector=selector, transform=_lean)
+        services = Informer(client, SERVICES, transform=_lean)
+        self.shared = Shared(
+            config=config,
+            client=client,
+            runtime=runtime,
+            view=self.view,
+            mounter=Mounter(paths.pods),
+            references=References(client, self._references_changed),
+            tokens=TokenSource(client),
+            handlers=Handlers(runtime),
+            recorder=Recorder(client, "kubelet", config.node.name),
+            services=services,
+            log_folder=paths.pod_logs,
+            node_resolv=_node_resolv(Path("/etc/resolv.conf")),
+            environ=environ,
+        )
+        self._mirrors = Mirrors(client, self._pods, self._registration, self._static_named)
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, part in (
+                    ("runtime", self.view.run()),
+                    ("static pods", self._follow_static()),
+                    ("pods", self._follow_api()),
+                    ("services", self.shared.services.run()),
+                    ("node", self._registration.run()),
+                    ("mirror pods", self._mirrors.run()),
+                    ("resync", self._resync()),
+                ):
+                    group.create_task(part, name=name)
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        for task in list(self._tasks.values()):
+            await tasks.cancel(task)
+        await self.shared.recorder.close()
+        await self.shared.handlers.close()
+
+    # ---- what the server shows ----
+
+    def worker_named(self, namespace: str, name: str) -> Worker | None:
+        """The worker of a pod by its name; the one that is not ending where two share it."""
+        found = [worker for worker in self._workers.values() if podspec.key(worker.pod) == (namespace, name)]
+        return next((worker for worker in found if not podspec.deleted(worker.pod)), found[0] if found else None)
+
+    def workers(self) -> list[Worker]:
+        return list(self._workers.values())
+
+    # ---- sources ----
+
+    async def _follow_static(self) -> None:
+        await self.view.ready.wait()
+        folder = self._paths.manifests
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with inotify.Watch(folder, inotify.FOLDER) as watch:
+                while True:
+                    self._read_static()
+                    await watch.changed()
+        except OSError as error:
+            _log.warning("%s cannot be watched (%s); it is read every 20 s", folder, error.strerror)
+        while True:
+            self._read_static()
+            await asyncio.sleep(20)
+
+    def _read_static(self) -> None:
+        fresh = static.read(self._paths.manifests, self.config.node.name, time.time())
+        gone = self._static.keys() - fresh.keys()
+        added = fresh.keys() - self._static.keys()
+        changed = {podspec.key(self._static[uid]) for uid in gone} | {podspec.key(fresh[uid]) for uid in added}
+        self._static = {**{uid: self._static.get(uid, pod) for uid, pod in fresh.items()}}
+        self._static_read = True
+        for uid in gone:
+            if (worker := self._workers.get(uid)) is not None:
+                worker.remove()
+        for uid in added:
+            self._want(self._static[uid])
+        for key in changed:
+            self._mirrors.look_at(key)
+        self._end_orphans()
+
+    async def _follow_api(self) -> None:
+        await self.view.ready.wait()
+        self._pods.subscribe(self._pod_changed)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pods.run(), name="watch pods")
+            await self._pods.synced()
+            self._end_orphans()
+
+    def _pod_changed(self, delta: Delta) -> None:
+        if isinstance(delta, Applied):
+            self._pod_applied(delta.new)
+        else:
+            self._pod_deleted(delta.old)
+
+    def _pod_applied(self, pod: Pod) -> None:
+        if podspec.is_mirror(pod):
+            self._mirrors.look_at(podspec.key(pod))
+            if (worker := self._static_worker(podspec.key(pod))) is not None and static.mirrors(worker.pod, pod):
+                worker.see_mirror(pod)
+        elif (worker := self._workers.get(podspec.uid(pod))) is not None:
+            worker.update(pod)
+        else:
+            self._want(pod)
+
+    def _pod_deleted(self, pod: Pod) -> None:
+        if podspec.is_mirror(pod):
+            self._mirrors.look_at(podspec.key(pod))
+            if (worker := self._static_worker(podspec.key(pod))) is not None:
+                worker.see_mirror(None)
+        elif (worker := self._workers.get(podspec.uid(pod))) is not None:
+            worker.update(pod)
+            worker.remove()
+
+    def _static_named(self, key: tuple[str, str]) -> Pod | None:
+        return next((pod for pod in self._static.values() if podspec.key(pod) == key), None)
+
+    def _static_worker(self, key: tuple[str, str]) -> Worker | None:
+        pod = self._static_named(key)
+        return self._workers.get(podspec.uid(pod)) if pod is not None else None
+
+    # ---- workers ----
+
+    def _want(self, pod: Pod) -> None:
+        """Give the pod a worker. A static pod waits for the end of the one whose name it takes."""
+        uid = podspec.uid(pod)
+        if uid in self._tasks:
+            return
+        before = [
+            self._tasks[other]
+            for other, worker in self._workers.items()
+            if podspec.is_static(pod) and podspec.key(worker.pod) == podspec.key(pod) and other in self._tasks
+        ]
+        work = self._work_after(before, pod) if before else self._work(self._new_worker(pod))
+        self._tasks[uid] = tasks.spawn(work, name=f"pod {podspec.described(pod)}")
+
+    def _new_worker(self, pod: Pod) -> Worker:
+        worker = self._workers[podspec.uid(pod)] = Worker(self.shared, pod)
+        if podspec.is_static(pod) and (mirror := self._pods.get(*podspec.key(pod))) is not None:
+            if static.mirrors(pod, mirror):
+                worker.see_mirror(mirror)
+        return worker
+
+    async def _work_after(self, before: list[asyncio.Task[None]], pod: Pod) -> None:
+        uid = podspec.uid(pod)
+        await asyncio.wait(before)
+        if uid in self._static:
+            await self._work(self._new_worker(pod))
+        else:
+            self._tasks.pop(uid, None)
+
+    async def _work(self, worker: Worker) -> None:
+        uid = podspec.uid(worker.pod)
+        try:
+            await worker.run()
+        finally:
+            self._workers.pop(uid, None)
+            self._tasks.pop(uid, None)
+        self._again(uid)
+
+    def _again(self, uid: str) -> None:
+        """A static pod whose file came back while it ended."""
+        if (pod := self._static.get(uid)) is not None:
+            self._want(pod)
+
+    def _end_orphans(self) -> None:
+        """End what the runtime runs and no source wants, once all sources have spoken."""
+        if not (self._static_read and self._pods.has_synced):
+            return
+        for uid in {*self.view.uids(), *self.shared.mounter.known()} - self._tasks.keys():
+            sandbox = self.view.pod(uid).sandbox
+            if sandbox is None:
+                with contextlib.suppress(ValueError):
+                    self.shared.mounter.remove(uid)
+                continue
+            _log.info("ending pod %s/%s (%s), which nobody wants", sandbox.config.namespace, sandbox.config.name, uid)
+            worker = self._new_worker(_orphan(uid, sandbox.config.namespace, sandbox.config.name))
+            worker.remove()
+            self._tasks[uid] = tasks.spawn(self._work(worker), name=f"orphan {uid}")
+
+    def _runtime_changed(self, uid: str) -> None:
+        for listener in tuple(self.listeners):
+            listener(uid)
+        if (worker := self._workers.get(uid)) is not None:
+            worker.wake()
+
+    def _references_changed(self, uid: str) -> None:
+        if (worker := self._workers.get(uid)) is not None:
+            worker.references_changed()
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            self._end_orphans()
+            for worker in self.workers():
+                worker.wake()
+
+
+def _lean(obj: dict[str, object]) -> dict[str, object]:
+    """Without managedFields, which nobody here reads."""
+    meta = obj["metadata"]
+    assert isinstance(meta, dict)
+    if "managedFields" not in meta:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in meta.items() if key != "managedFields"}}
+
+
+def _orphan(uid: str, namespace: str, name: str) -> Pod:
+    """A pod of which only the runtime knows."""
+    notes = {podspec.SOURCE: "file", podspec.HASH: uid}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "uid": uid, "annotations": notes},
+        "spec": {"containers": [], "terminationGracePeriodSeconds": 1},
+        "status": {},
+    }
+
+
+def _node_resolv(path: Path) -> dns.Resolv:
+    try:
+        return dns.parse(path.read_text(errors="replace"))
+    except OSError:
+        return dns.Resolv()

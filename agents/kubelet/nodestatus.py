@@ -1,0 +1,124 @@
+"""The Node object that the kubelet writes about its own node. Pure: what the machine is comes in as `Facts`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from panal import quantity
+from panal.bundled import VERSION
+from panal.config import NodeConfig
+
+from .podspec import timestamp
+
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+RUNTIME_VERSION = "panal://0.1.0"
+
+_HEALTHY = (
+    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What this machine is."""
+
+    machine_id: str
+    boot_id: str
+    kernel: str
+    os_image: str
+    architecture: str
+    """As Go names it: amd64, arm64."""
+
+
+def node_object(config: NodeConfig, facts: Facts, *, ready: bool, now: float) -> dict[str, Any]:
+    """The whole Node as it is first created."""
+    spec: dict[str, Any] = {"podCIDR": config.node.pod_cidr, "podCIDRs": [config.node.pod_cidr]}
+    if config.node.control_plane:
+        spec["taints"] = [{"key": CONTROL_PLANE, "effect": "NoSchedule"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": config.node.name,
+            "labels": labels(config, facts),
+            "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+        },
+        "spec": spec,
+        "status": node_status(config, facts, {}, ready=ready, now=now),
+    }
+
+
+def labels(config: NodeConfig, facts: Facts) -> dict[str, str]:
+    found = {
+        "beta.kubernetes.io/arch": facts.architecture,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": facts.architecture,
+        "kubernetes.io/hostname": config.node.name,
+        "kubernetes.io/os": "linux",
+    }
+    if config.node.control_plane:
+        found[CONTROL_PLANE] = ""
+        found["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
+    return found | dict(config.node.labels)
+
+
+def node_status(config: NodeConfig, facts: Facts, old: Mapping[str, Any], *, ready: bool, now: float) -> dict[str, Any]:
+    """The status with fresh heartbeats; transition times are kept from `old` where nothing changed."""
+    resources = {
+        "cpu": quantity.format_milli(quantity.milli(config.node.cpu)),
+        "memory": quantity.format_binary(quantity.whole(config.node.memory)),
+        "pods": str(config.node.pods),
+    }
+    return {
+        "capacity": resources,
+        "allocatable": resources,
+        "conditions": conditions(old.get("conditions") or (), ready=ready, now=now),
+        "addresses": [
+            {"type": "InternalIP", "address": config.node.address},
+            {"type": "Hostname", "address": config.node.name},
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": config.kubelet_port}},
+        "nodeInfo": {
+            "machineID": facts.machine_id,
+            "systemUUID": facts.machine_id,
+            "bootID": facts.boot_id,
+            "kernelVersion": facts.kernel,
+            "osImage": facts.os_image,
+            "containerRuntimeVersion": RUNTIME_VERSION,
+            "kubeletVersion": VERSION,
+            "kubeProxyVersion": "",
+            "operatingSystem": "linux",
+            "architecture": facts.architecture,
+        },
+    }
+
+
+def conditions(old: Any, *, ready: bool, now: float) -> list[dict[str, Any]]:
+    """The pressures, never felt here, and Ready; what others wrote stays."""
+    verdicts = [(kind, "False", reason, message) for kind, reason, message in _HEALTHY]
+    if ready:
+        verdicts.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+    else:
+        verdicts.append(("Ready", "False", "KubeletNotReady", "container runtime is down"))
+    before = {item["type"]: item for item in old}
+    own = [_condition(verdict, before.get(verdict[0]), now) for verdict in verdicts]
+    mine = {item["type"] for item in own}
+    return [dict(item) for item in old if item["type"] not in mine] + own
+
+
+def _condition(verdict: tuple[str, str, str, str], before: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
+    kind, status, reason, message = verdict
+    stamp = timestamp(now)
+    same = before is not None and before.get("status") == status
+    return {
+        "type": kind,
+        "status": status,
+        "lastHeartbeatTime": stamp,
+        "lastTransitionTime": before["lastTransitionTime"] if before and same else stamp,
+        "reason": reason,
+        "message": message,
+    }
