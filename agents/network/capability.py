@@ -96,11 +96,8 @@ def _refused(reason: str) -> dict[str, str | None]:
 def _try_inside(nft: str | None) -> dict[str, str | None]:
     if reason := _reason(_mount_proc) or _reason(_try_network):
         return _refused(reason)
-    return {
-        "namespaces": None,
-        "overlay": _reason(_try_overlay),
-        "netfilter": _reason(lambda: _try_nft(nft)) if nft else "the nft program is not installed",
-    }
+    netfilter = _reason(lambda: _try_nft(nft)) if nft else "the nft program is not installed"
+    return {"namespaces": None, "overlay": _reason(_try_overlay), "netfilter": netfilter}
 
 
 def _reason(attempt: Callable[[], None]) -> str | None:
