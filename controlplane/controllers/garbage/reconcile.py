@@ -112,7 +112,9 @@ class Garbage:
         if where in self._followed:
             return False
         shared = self._context.informers.known(_plain(resource))
-        informer = shared or Informer(self._context.client, resource, transform=only_metadata)
+        informer = shared
+        if informer is None:
+            informer = Informer(self._context.client, resource, transform=only_metadata)
         self._followed[where] = informer
         informer.subscribe(partial(self._on, resource))
         if shared is None:
