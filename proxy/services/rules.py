@@ -206,7 +206,8 @@ class _Names:
     def __init__(self, port: ServicePort) -> None:
         name = port.name
         digest = hashlib.sha256("/".join(name).encode()).hexdigest()[:8]
-        self._rest = f"{digest}-{_text(f'{name.namespace}/{name.service}/{name.protocol.lower()}/{name.port}')}"
+        path = f"{name.namespace}/{name.service}/{name.protocol.lower()}/{name.port}"
+        self._rest = f"{digest}-{_text(path).rstrip('/')}"
 
     def _named(self, kind: str, suffix: str = "") -> str:
         room = _NAME_LIMIT - len(kind) - len(suffix) - 1
