@@ -6,7 +6,6 @@ are errors: a misspelt setting that is ignored costs more than a sentence.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -124,7 +123,7 @@ def _letters(index: int) -> str:
 
 
 def divide(cidr: IPv4Network, count: int) -> list[IPv4Network]:
-    """The pod CIDR in equal parts, one a node, none larger than a /24. Raises ValueError when they would be too small."""
+    """The pod CIDR in equal parts, one a node, none larger than a /24. Raises ValueError when they get too small."""
     bits = max((count - 1).bit_length(), 0)
     prefix = max(cidr.prefixlen + bits, min(24, 29)) if cidr.prefixlen + bits <= 29 else 30
     if prefix > 29:
@@ -383,6 +382,8 @@ class _Reader:
         domains = section.get("domains", list(default.domains))
         if not isinstance(domains, list):
             raise self.fail(f"{path}.domains", "is not a list", "write `[miempresa.com]`")
+        if not domains:
+            raise self.fail(f"{path}.domains", "is empty", "name at least one domain, for example miempresa.com")
         return ExternalDNSSpec(
             self._name(section, path, default.name),
             self.address(section, "address", path, default.address),
@@ -452,7 +453,7 @@ def _residents(config: ClusterConfig) -> list[tuple[str, str, str]]:
 
 
 def _localized(config: ClusterConfig) -> ClusterConfig:
-    """The same cluster in 127/8. Networks wider than /8 or starting inside an octet keep their meaning: only it changes."""
+    """The same cluster in 127/8: the first octet of every address changes, nothing else."""
     first, last = config.load_balancer.addresses
     return replace(
         config,

@@ -107,6 +107,7 @@ def _start(resolved: Resolved, paths: ClusterPaths, environ: Mapping[str, str], 
         else:
             cleanup.kill_processes(paths.root)
         _empty(paths)
+        stack.push(lambda kind, *_: cleanup.remove_files(paths) if kind is not None else None)
         edges = stack.enter_context(_edge(resolved.config))
         config = replace(resolved.config, api_port=_port(edges.api), http_port=_port(edges.http))
         paths.logs.mkdir(mode=0o700)
