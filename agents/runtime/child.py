@@ -191,6 +191,12 @@ def _chdir(step: Step) -> None:
     os.chdir(step.target)
 
 
+def _copy(step: Step) -> None:
+    import shutil
+
+    shutil.copytree(step.source, step.target, symlinks=True)
+
+
 _STEPS: dict[str, Callable[[Step], None]] = {
     "mkdir": _mkdir,
     "write": _write,
@@ -199,6 +205,7 @@ _STEPS: dict[str, Callable[[Step], None]] = {
     "mount": _mount,
     "readonly": _readonly,
     "chdir": _chdir,
+    "copy": _copy,
 }
 
 

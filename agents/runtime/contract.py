@@ -47,6 +47,8 @@ class Sandbox:
     ready: bool
     created_at: float
     """Seconds since the epoch, as all times here."""
+    warnings: Sequence[str] = ()
+    """What was asked for and can't be offered here, a sentence each; for an event."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,10 @@ class Container:
     signal: int | None = None
     oom_killed: bool = False
     pid: int | None = None
+    message: str = ""
+    """Why it failed to start, or how its end is known, where the exit code alone doesn't tell."""
+    warnings: Sequence[str] = ()
+    """What was asked for and can't be offered here, a sentence each; for an event."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,10 @@ class NoSuchThing(RuntimeFailure):
 
 class ImageMissing(RuntimeFailure):
     """No image of that name; the message says which package brings it, or what to do."""
+
+
+class InvalidImageName(ImageMissing):
+    """The name is no image reference; trying again is useless."""
 
 
 class Sandboxes(Protocol):

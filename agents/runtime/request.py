@@ -16,7 +16,7 @@ import orjson
 OLD_ROOT = "/.panal-old"
 """Where the machine's file system is found inside a new root while its mounts are made; gone afterwards."""
 
-Operation = Literal["mkdir", "write", "symlink", "bind", "mount", "readonly", "chdir"]
+Operation = Literal["mkdir", "write", "symlink", "bind", "mount", "readonly", "chdir", "copy"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Step:
     `mkdir` makes `target` with its parents; `write` makes a file holding `data`; `symlink` makes `target` point to
     `source`; `bind` shows `source` (with what is mounted below it) at `target`, which is made; `mount` mounts `fstype`;
     `readonly` makes the mount at `target` read-only, without those below it; `chdir` enters `target`, so that paths in
-    later `data` may be relative. An `optional` step may fail.
+    later `data` may be relative; `copy` copies the folder `source` to `target`. An `optional` step may fail.
     """
 
     op: Operation

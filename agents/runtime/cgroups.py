@@ -1,0 +1,120 @@
+"""Limits by cgroups, v1 or v2, where this process may write them: as the machine's root.
+
+Folders are `panal/CLUSTER/CONTAINER` below each controller. Elsewhere limits are not enforced, and a warning says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from .contract import ContainerConfig
+
+ROOT = Path("/sys/fs/cgroup")
+_PERIOD = 100_000
+"""Microseconds, the kernel's default."""
+
+
+def limits(config: ContainerConfig) -> bool:
+    """Whether the container asks for anything that a cgroup does."""
+    return config.memory_limit is not None or config.cpu_limit_milli is not None or config.cpu_shares_milli is not None
+
+
+class Cgroups:
+    """`cluster` names the folder; nothing is made until a container needs it."""
+
+    def __init__(self, cluster: str, root: Path = ROOT) -> None:
+        self._cluster, self._root = cluster, root
+        self.unified = (root / "cgroup.controllers").exists()
+
+    def available(self) -> bool:
+        places = [self._root] if self.unified else [self._root / "memory", self._root / "cpu"]
+        return all(os.access(place, os.W_OK) and (place / "cgroup.procs").exists() for place in places)
+
+    def create(self, container_id: str, config: ContainerConfig) -> tuple[str, ...]:
+        """Make the container's cgroups and return their folders. Raises OSError."""
+        if self.unified:
+            return (self._create_unified(container_id, config),)
+        made = [("memory", _memory_v1(config)), ("cpu", _cpu_v1(config)), ("cpuacct", {})]
+        folders = []
+        for controller, values in made:
+            if (self._root / controller).is_dir():
+                folders.append(_make(self._root / controller / "panal" / self._cluster / container_id, values))
+        return tuple(folders)
+
+    def _create_unified(self, container_id: str, config: ContainerConfig) -> str:
+        folder = self._root
+        for name in ("panal", self._cluster):
+            (folder / "cgroup.subtree_control").write_text("+memory +cpu")
+            folder = folder / name
+            folder.mkdir(exist_ok=True)
+        (folder / "cgroup.subtree_control").write_text("+memory +cpu")
+        return _make(folder / container_id, _values_v2(config))
+
+
+def _make(folder: Path, values: dict[str, str]) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        (folder / name).write_text(value)
+    return str(folder)
+
+
+def shares(milli: int) -> int:
+    """Kubernetes' MilliCPUToShares."""
+    return min(max(milli * 1024 // 1000, 2), 262144)
+
+
+def _memory_v1(config: ContainerConfig) -> dict[str, str]:
+    return {} if config.memory_limit is None else {"memory.limit_in_bytes": str(config.memory_limit)}
+
+
+def _cpu_v1(config: ContainerConfig) -> dict[str, str]:
+    values = {}
+    if config.cpu_shares_milli is not None:
+        values["cpu.shares"] = str(shares(config.cpu_shares_milli))
+    if config.cpu_limit_milli:
+        values["cpu.cfs_quota_us"] = str(max(config.cpu_limit_milli * _PERIOD // 1000, 1000))
+    return values
+
+
+def _values_v2(config: ContainerConfig) -> dict[str, str]:
+    values = {}
+    if config.memory_limit is not None:
+        values["memory.max"] = str(config.memory_limit)
+    if config.cpu_shares_milli is not None:
+        values["cpu.weight"] = str(1 + (shares(config.cpu_shares_milli) - 2) * 9999 // 262142)
+    if config.cpu_limit_milli:
+        values["cpu.max"] = f"{max(config.cpu_limit_milli * _PERIOD // 1000, 1000)} {_PERIOD}"
+    return values
+
+
+def oom_killed(folders: tuple[str, ...]) -> bool:
+    """Whether the kernel has killed something in these cgroups for want of memory."""
+    for folder in folders:
+        for name in ("memory.events", "memory.oom_control"):
+            with contextlib.suppress(OSError):
+                for line in Path(folder, name).read_text().splitlines():
+                    key, _, value = line.partition(" ")
+                    if key == "oom_kill" and value != "0":
+                        return True
+    return False
+
+
+def remove(folders: tuple[str, ...]) -> None:
+    """Remove the container's cgroups, and the cluster's when they were the last."""
+    for folder in folders:
+        for place in (Path(folder), *list(Path(folder).parents)[:2]):
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+
+def remove_cluster(cluster: str, root: Path = ROOT) -> None:
+    """Remove what a cluster that was killed has left; its processes have ended."""
+    for parent in (root, *(root / name for name in ("memory", "cpu", "cpuacct"))):
+        place = parent / "panal" / cluster
+        if place.is_dir():
+            for folder in [*place.iterdir(), place, place.parent]:
+                if folder.is_dir():
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()

@@ -1,0 +1,442 @@
+"""The runtime itself: keeps sandboxes and containers, on disk first, and drives their processes through a driver.
+
+It runs in the daemon. A restarted one finds its sandboxes and containers on disk and adopts the processes that still
+run (`recover`); those that ended meanwhile are looked up in `exits.jsonl`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from panal.tasks import spawn
+
+from ..images import ImageSpec, resolve
+from ..network.contract import PodNetwork, Space
+from . import cgroups, exits, processes
+from .cgroups import Cgroups
+from .contract import (
+    Container,
+    ContainerChanged,
+    ContainerConfig,
+    ContainerState,
+    ExecResult,
+    Mount,
+    NoSuchThing,
+    RuntimeFailure,
+    Sandbox,
+    SandboxConfig,
+    Usage,
+)
+from .driver import Driver
+from .events import Bell
+from .execution import Executions
+from .life import Life, exit_code
+from .logs import Pump
+from .program import program, start_failure
+from .request import SpawnRequest
+from .spawner import Spawner, SpawnFailed
+from .state import ContainerRecord, SandboxRecord, State, remove_tree
+
+_log = logging.getLogger(__name__)
+
+UNKNOWN_CODE = 137
+"""What the kubelet reports for a container whose end nobody saw (ContainerStatusUnknown)."""
+UNKNOWN_WORDS = "The container could not be located when the runtime was restarted; its exit code is not known"
+_RECORD_WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between looks for the record of an orphan's end, which the steward writes just after it."""
+_KILL_PATIENCE = 30.0
+"""Seconds until a process that survives SIGKILL (in the kernel, on a dead disk) is told as a failure."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The machine as the engine needs it."""
+
+    node: Space
+    """Where the node's own processes are, the pods of host_network among them."""
+    which: Callable[[str], str | None]
+    exits: Path
+    interpreter: str = sys.executable
+    cgroups: Cgroups | None = None
+
+
+class Engine:
+    """Implements `contract.Runtime`."""
+
+    def __init__(self, state: State, spawner: Spawner, network: PodNetwork, driver: Driver, place: Place) -> None:
+        self._state, self._spawner, self._network, self._driver, self._place = state, spawner, network, driver, place
+        self._sandboxes: dict[str, SandboxRecord] = {}
+        self._containers: dict[str, ContainerRecord] = {}
+        self._lives: dict[str, Life] = {}
+        self._of_pid: dict[int, str] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._bell = Bell()
+        self._executions = Executions(spawner)
+        spawner.on_exit(self._exited)
+
+    # Recovery
+
+    async def recover(self) -> None:
+        """Take up what an earlier daemon left. Call once, before anything else."""
+        for sandbox in self._state.load_sandboxes():
+            if sandbox.ip:
+                self._sandboxes[sandbox.id] = sandbox
+            else:
+                await self._network.detach(sandbox.id)
+                self._state.forget_sandbox(sandbox.id)
+        for record in self._state.load_containers():
+            self._containers[record.id] = record
+            self._take_up(record)
+            if record.sandbox_id not in self._sandboxes:
+                await self.remove(record.id)
+
+    def _take_up(self, record: ContainerRecord) -> None:
+        if record.state is ContainerState.EXITED:
+            return
+        if record.state is ContainerState.CREATED and not self._was_starting(record):
+            return
+        assert record.pid is not None
+        life = Life(record.pid, pidfd=processes.open_pidfd(record.pid, record.start))
+        with contextlib.suppress(OSError):
+            life.pump = self._pump(record)
+        self._lives[record.id] = life
+        if life.pump is not None:
+            life.pump.watch()
+        if life.pidfd is None:
+            spawn(self._orphan_ended(record), name=f"end of {record.id}")
+        else:
+            asyncio.get_running_loop().add_reader(life.pidfd, self._pidfd_ready, record, life)
+
+    def _was_starting(self, record: ContainerRecord) -> bool:
+        """The daemon died between a start and its note: the process is known by its output, which only it holds."""
+        found = processes.holders(str(self._state.container_folder(record.id) / "stdout"))
+        if not found:
+            return False
+        record.state, record.pid, record.start = ContainerState.RUNNING, found[0].pid, found[0].start
+        record.started_at = time.time()
+        self._state.save_container(record)
+        return True
+
+    def _pidfd_ready(self, record: ContainerRecord, life: Life) -> None:
+        assert life.pidfd is not None
+        asyncio.get_running_loop().remove_reader(life.pidfd)
+        spawn(self._orphan_ended(record), name=f"end of {record.id}")
+
+    async def _orphan_ended(self, record: ContainerRecord) -> None:
+        assert record.pid is not None
+        for pause in (0.0, *_RECORD_WAITS):
+            await asyncio.sleep(pause)
+            ending = exits.find(self._place.exits, record.pid, record.start, record.started_at or record.created_at)
+            if ending is not None:
+                self._finish(record, *exit_code(ending.status), ending.time)
+                return
+        record.message = UNKNOWN_WORDS
+        self._finish(record, UNKNOWN_CODE, None, time.time())
+
+    # Sandboxes
+
+    async def run_sandbox(self, config: SandboxConfig) -> Sandbox:
+        record = SandboxRecord(secrets.token_hex(32), config, time.time())
+        self._state.save_sandbox(record)
+        try:
+            space = self._place.node if config.host_network else await self._network.attach(record.id)
+            record.ip, record.netns = space.address, space.netns
+            if (request := self._driver.pause(record)) is not None:
+                record.pause_pid = await self._spawner.spawn(request)
+                record.pause_start = processes.start_time(record.pause_pid)
+        except (OSError, RuntimeError, ValueError) as error:
+            await self._network.detach(record.id)
+            self._state.forget_sandbox(record.id)
+            raise RuntimeFailure(f"failed to set up sandbox: {error}") from error
+        self._sandboxes[record.id] = record
+        self._state.save_sandbox(record)
+        return record.shown()
+
+    async def stop_sandbox(self, sandbox_id: str) -> None:
+        record = self._sandboxes.get(sandbox_id)
+        if record is None:
+            return
+        record.ready = False
+        mine = [container.id for container in self._containers.values() if container.sandbox_id == sandbox_id]
+        await asyncio.gather(*(self.stop(container_id, 0) for container_id in mine))
+        self._end_pause(record)
+        self._driver.release(record)
+        await self._network.detach(sandbox_id)
+        self._state.save_sandbox(record)
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        await self.stop_sandbox(sandbox_id)
+        mine = [container.id for container in self._containers.values() if container.sandbox_id == sandbox_id]
+        for container_id in mine:
+            await self.remove(container_id)
+        if self._sandboxes.pop(sandbox_id, None) is not None:
+            self._state.forget_sandbox(sandbox_id)
+        self._locks.pop(sandbox_id, None)
+
+    async def sandboxes(self) -> Sequence[Sandbox]:
+        return [record.shown() for record in self._sandboxes.values()]
+
+    def _end_pause(self, record: SandboxRecord) -> None:
+        if record.pause_pid is None:
+            return
+        descriptor = processes.open_pidfd(record.pause_pid, record.pause_start)
+        if descriptor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            os.close(descriptor)
+        record.pause_pid = None
+
+    # Containers
+
+    async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
+        sandbox = self._sandbox(sandbox_id)
+        if not sandbox.ready:
+            raise RuntimeFailure(f"sandbox {sandbox_id} is not running")
+        image = self._resolve(config.image)
+        await self._fill_toolbox(image)
+        record = ContainerRecord(secrets.token_hex(32), sandbox_id, config, image, time.time())
+        self._state.save_container(record)
+        for name in ("stdout", "stderr"):
+            path = self._state.container_folder(record.id) / name
+            os.mkfifo(path)
+            path.chmod(0o666)
+        self._containers[record.id] = record
+        return record.id
+
+    async def start(self, container_id: str) -> None:
+        record = self._container(container_id)
+        sandbox = self._sandbox(record.sandbox_id)
+        async with self._locks[sandbox.id]:
+            if record.state is not ContainerState.CREATED:
+                raise RuntimeFailure(f"container {container_id} is {record.state}, not created")
+            if not sandbox.ready:
+                raise RuntimeFailure(f"sandbox {sandbox.id} is not running")
+            notes = self._limit(record)
+            try:
+                life, warnings = await self._launch(sandbox, record)
+            except SpawnFailed as failure:
+                self._failed_to_start(record, failure)
+                raise RuntimeFailure(record.message) from None
+            except (OSError, RuntimeFailure) as error:
+                record.message = str(error)
+                self._finish(record, 128, None, time.time())
+                raise RuntimeFailure(record.message) from error
+            self._lives[record.id] = life
+            self._of_pid[life.pid] = record.id
+            record.state, record.pid, record.start = ContainerState.RUNNING, life.pid, processes.start_time(life.pid)
+            record.started_at, record.warnings = time.time(), (*warnings, *notes)
+            self._state.save_container(record)
+            self._changed(record)
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        record = self._container(container_id)
+        if record.state is ContainerState.CREATED:
+            async with self._locks[record.sandbox_id]:
+                if record.state is ContainerState.CREATED:
+                    self._finish(record, UNKNOWN_CODE, signal.SIGKILL, time.time())
+        life = self._lives.get(container_id)
+        if life is None:
+            return
+        if grace > 0:
+            life.kill(self._spawner, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(life.ended.wait(), grace)
+                return
+        life.kill(self._spawner, signal.SIGKILL)
+        try:
+            await asyncio.wait_for(life.ended.wait(), _KILL_PATIENCE)
+        except TimeoutError:
+            raise RuntimeFailure(f"process {life.pid} of container {container_id} does not end") from None
+
+    async def remove(self, container_id: str) -> None:
+        record = self._containers.get(container_id)
+        if record is None:
+            return
+        await self.stop(container_id, 0)
+        self._containers.pop(container_id, None)
+        cgroups.remove(record.cgroups)
+        await asyncio.to_thread(self._state.forget_container, container_id)
+
+    async def containers(self) -> Sequence[Container]:
+        return [record.shown() for record in self._containers.values()]
+
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[ContainerChanged]]:
+        return self._bell.listen()
+
+    # Streams and images
+
+    async def exec(
+        self, container_id: str, command: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
+    ) -> ExecResult:
+        record = self._container(container_id)
+        if record.state is not ContainerState.RUNNING:
+            raise RuntimeFailure(f"container {container_id} is not running")
+        request = self._driver.exec(self._sandbox(record.sandbox_id), record, command)
+        return await self._executions.run(request, timeout=timeout, stdin=stdin)
+
+    async def usage(self, container_id: str) -> Usage:
+        record = self._container(container_id)
+        if record.state is not ContainerState.RUNNING:
+            return Usage(0.0, 0, 0)
+        found = [process for pid in self._driver.processes(record) if (process := processes.read(pid)) is not None]
+        return Usage(
+            cpu_seconds=sum(process.cpu_seconds for process in found),
+            memory_bytes=sum(processes.proportional_bytes(process) for process in found),
+            processes=len(found),
+        )
+
+    async def pull(self, image: str) -> str:
+        spec = self._resolve(image)
+        await self._fill_toolbox(spec)
+        return spec.ref
+
+    async def close(self) -> None:
+        """Stop listening; the containers live on."""
+        self._bell.silence()
+        for life in self._lives.values():
+            if life.pump is not None:
+                life.pump.finish()
+
+    # What the verbs are made of
+
+    def _sandbox(self, sandbox_id: str) -> SandboxRecord:
+        try:
+            return self._sandboxes[sandbox_id]
+        except KeyError:
+            raise NoSuchThing(f"no sandbox {sandbox_id}") from None
+
+    def _container(self, container_id: str) -> ContainerRecord:
+        try:
+            return self._containers[container_id]
+        except KeyError:
+            raise NoSuchThing(f"no container {container_id}") from None
+
+    def _resolve(self, image: str) -> ImageSpec:
+        return resolve(image, which=self._place.which, interpreter=self._place.interpreter)
+
+    def _toolbox(self, image: ImageSpec) -> Path:
+        return self._state.root / "images" / image.toolbox[0] / "bin"
+
+    async def _fill_toolbox(self, image: ImageSpec) -> None:
+        """Let the image's program lay out its commands, once a node."""
+        if not image.toolbox or (place := self._toolbox(image)).exists():
+            return
+        part = place.with_name(f"bin.{secrets.token_hex(4)}")
+        part.mkdir(parents=True)
+        argv = [word.replace("@DIR@", str(part)) for word in image.toolbox]
+        result = await self._executions.run(SpawnRequest(argv), timeout=30)
+        if result.exit_code != 0:
+            remove_tree(part)
+            raise RuntimeFailure(f"{argv[0]}: {result.stderr.decode(errors='replace')[:500]}")
+        try:
+            part.rename(place)
+        except OSError:  # another container of the same image was faster
+            remove_tree(part)
+
+    def _limit(self, record: ContainerRecord) -> list[str]:
+        """Put limits in force, or say that they aren't."""
+        if not cgroups.limits(record.config):
+            return []
+        try:
+            if self._place.cgroups is not None and self._place.cgroups.available():
+                record.cgroups = self._place.cgroups.create(record.id, record.config)
+                return []
+        except OSError as error:
+            return [f"resource limits are not enforced: {error}"]
+        only_requests = record.config.memory_limit is None and record.config.cpu_limit_milli is None
+        return [] if only_requests else ["resource limits are not enforced: this machine lets Panal make no cgroups"]
+
+    async def _launch(self, sandbox: SandboxRecord, record: ContainerRecord) -> tuple[Life, tuple[str, ...]]:
+        folder = self._state.container_folder(record.id)
+        record_shown = self._with_toolbox(record)
+        pump = self._pump(record)
+        try:
+            while True:
+                prepared = self._driver.prepare(sandbox, record_shown, folder)
+                try:
+                    pid = await self._spawn(prepared.request, record, folder)
+                    break
+                except SpawnFailed as failure:
+                    if not self._driver.again(failure):
+                        raise
+                    _log.warning("%s; trying another way", failure.strerror)
+                    remove_tree(folder / "layer")
+        except BaseException:
+            if pump is not None:
+                pump.finish()
+            raise
+        if pump is not None:
+            pump.watch()
+        return Life(pid, pump), prepared.warnings
+
+    async def _spawn(self, request: SpawnRequest, record: ContainerRecord, folder: Path) -> int:
+        with contextlib.ExitStack() as stack:
+
+            def opened(name: str) -> int:
+                descriptor = os.open(folder / name, os.O_RDWR | os.O_CLOEXEC)
+                stack.callback(os.close, descriptor)
+                return descriptor
+
+            if record.config.stdin:
+                with contextlib.suppress(FileExistsError):
+                    os.mkfifo(folder / "stdin", 0o600)
+            logged = bool(record.config.log_path)
+            streams = dataclasses.replace(
+                request,
+                stdin=opened("stdin") if record.config.stdin else None,
+                stdout=opened("stdout") if logged else None,
+                stderr=opened("stderr") if logged else None,
+            )
+            return await self._spawner.spawn(streams)
+
+    def _with_toolbox(self, record: ContainerRecord) -> ContainerRecord:
+        if not record.image.toolbox:
+            return record
+        tools = Mount("/usr/local/bin", str(self._toolbox(record.image)), readonly=True)
+        return dataclasses.replace(
+            record, config=dataclasses.replace(record.config, mounts=(tools, *record.config.mounts))
+        )
+
+    def _pump(self, record: ContainerRecord) -> Pump | None:
+        if not record.config.log_path:
+            return None
+        folder = self._state.container_folder(record.id)
+        return Pump({name: folder / name for name in ("stdout", "stderr")}, Path(record.config.log_path))
+
+    def _failed_to_start(self, record: ContainerRecord, failure: SpawnFailed) -> None:
+        run = program(record.image, record.config)
+        code = failure.errno or 0
+        record.message = start_failure(run.argv, code, failure.strerror or "", failure.stage)
+        self._finish(record, {2: 127, 13: 126}.get(code, 128) if failure.stage == "exec" else 128, None, time.time())
+
+    def _exited(self, pid: int, status: int) -> None:
+        container_id = self._of_pid.pop(pid, None)
+        if container_id is not None and (record := self._containers.get(container_id)) is not None:
+            self._finish(record, *exit_code(status), time.time())
+
+    def _finish(self, record: ContainerRecord, code: int, number: int | None, when: float) -> None:
+        """The container has ended: note it before anyone hears of it."""
+        if record.pid is not None:
+            self._driver.end(record)
+        record.state, record.exit_code, record.signal, record.finished_at = ContainerState.EXITED, code, number, when
+        record.oom_killed = cgroups.oom_killed(record.cgroups)
+        self._state.save_container(record)
+        if (life := self._lives.pop(record.id, None)) is not None:
+            life.close()
+        self._changed(record)
+
+    def _changed(self, record: ContainerRecord) -> None:
+        self._bell.ring(ContainerChanged(record.id, record.sandbox_id))

@@ -1,0 +1,141 @@
+"""From a container's output to its log file, in the CRI's format: `2026-11-23T18:00:00.123456789Z stdout F line`.
+
+Outputs are FIFOs that the container holds open for reading too, so it neither fails nor notices when the runtime dies;
+it waits when 64 KiB are unread, and the next runtime reads on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+MAX_LINE = 16 * 1024
+"""A longer line is written in parts tagged P (containerd's max_container_log_line_size)."""
+MAX_FILE = 10 * 1024 * 1024
+"""At this size the file becomes FILE.1 and a new one begins (kubelet's containerLogMaxSize)."""
+_CHUNK = 64 * 1024
+_DRAIN = 4 * 1024 * 1024
+"""At most this much is read when the process has ended: more than two full pipes, if something of it lives on."""
+
+
+class Lines:
+    """Cuts a stream into log lines; pure. Holds at most MAX_LINE bytes."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream.encode()
+        self._rest = b""
+
+    def feed(self, chunk: bytes, stamp: bytes) -> Iterator[bytes]:
+        """The lines that `chunk` completes, read at the time `stamp`."""
+        *complete, rest = (self._rest + chunk).split(b"\n")
+        for line in complete:
+            while len(line) > MAX_LINE:
+                yield self._line(stamp, b"P", line[:MAX_LINE])
+                line = line[MAX_LINE:]
+            yield self._line(stamp, b"F", line)
+        while len(rest) > MAX_LINE:
+            yield self._line(stamp, b"P", rest[:MAX_LINE])
+            rest = rest[MAX_LINE:]
+        self._rest = rest
+
+    def finish(self, stamp: bytes) -> Iterator[bytes]:
+        """What was written without a line's end."""
+        if self._rest:
+            yield self._line(stamp, b"P", self._rest)
+            self._rest = b""
+
+    def _line(self, stamp: bytes, tag: bytes, text: bytes) -> bytes:
+        return b"%b %b %b %b\n" % (stamp, self._stream, tag, text)
+
+
+def timestamp(nanoseconds: int) -> bytes:
+    """RFC 3339 with nine digits, in UTC."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode() + b".%09dZ" % rest
+
+
+class LogFile:
+    """The file both outputs are written to. A disk that is full costs lines, not the container."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def write(self, lines: Iterator[bytes]) -> None:
+        text = b"".join(lines)
+        if not text:
+            return
+        if self._size + len(text) > MAX_FILE and self._size:
+            self._rotate()
+        with contextlib.suppress(OSError):
+            self._size += os.write(self._descriptor, text)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(self._path, flags, 0o640)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def _rotate(self) -> None:
+        with contextlib.suppress(OSError):
+            os.replace(self._path, f"{self._path}.1")
+            os.close(self._descriptor)
+            self._open()
+
+
+class Pump:
+    """Carries one container's outputs to its log until `finish`."""
+
+    def __init__(self, fifos: dict[str, Path], log: Path) -> None:
+        """`fifos` maps `stdout` and `stderr`; they exist. Must be called on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._log = LogFile(log)
+        self._open: dict[int, Lines] = {}
+        for stream, path in fifos.items():
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._open[descriptor] = Lines(stream)
+        self._watched = False
+
+    def watch(self) -> None:
+        """Begin to read. Before the process holds its ends there is only the end of file to read."""
+        self._watched = True
+        for descriptor in self._open:
+            self._loop.add_reader(descriptor, self._read, descriptor)
+
+    def finish(self) -> None:
+        """Write what the process left unread, and close."""
+        for descriptor in list(self._open):
+            limit = _DRAIN
+            while limit > 0 and descriptor in self._open:
+                limit -= _CHUNK
+                if not self._read(descriptor):
+                    break
+            if descriptor in self._open:
+                self._end(descriptor)
+        self._log.close()
+
+    def _read(self, descriptor: int) -> bool:
+        """Whether there was something to read."""
+        try:
+            chunk = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            chunk = b""
+        if not chunk:
+            self._end(descriptor)
+            return False
+        self._log.write(self._open[descriptor].feed(chunk, timestamp(time.time_ns())))
+        return True
+
+    def _end(self, descriptor: int) -> None:
+        if self._watched:
+            self._loop.remove_reader(descriptor)
+        self._log.write(self._open.pop(descriptor).finish(timestamp(time.time_ns())))
+        os.close(descriptor)

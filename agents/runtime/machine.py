@@ -1,0 +1,167 @@
+"""Which parts of the machine's file system a container sees, and how.
+
+Pure but for `look`, which asks the machine once. Everything known to be somebody's own (homes, Panal's files) is left
+out; what the interpreter and Panal's package need stays visible wherever it lies.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+_OWN = frozenset({"dev", "proc", "sys", "run", "tmp", "home", "root", "mnt", "media", "lost+found", "boot"})
+"""Top-level folders that a container has for itself, most of them empty."""
+_COPY_ON_WRITE = frozenset({"etc", "usr", "var", "opt", "srv"})
+_POD_FILES = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
+"""Files that every pod has for itself; in a container of somebody's they are mounts."""
+_MOUNTS_LIMIT = 32
+_SPLIT_LIMIT = 64
+"""A folder with mounts below it is shown entry by entry if it has no more entries than this, else read-only."""
+
+
+@dataclass(frozen=True)
+class View:
+    """`/` of a container before its own mounts. Paths are absolute and without symbolic links."""
+
+    overlays: tuple[str, ...]
+    """Shown copy-on-write."""
+    binds: tuple[str, ...]
+    """Shown read-only, with the mounts below them."""
+    links: tuple[tuple[str, str], ...]
+    """Symbolic links in `/`: (path, target)."""
+    empty: tuple[str, ...]
+    """Empty folders in `/`."""
+    hidden: tuple[str, ...]
+    """Folders that lie inside what is shown and are covered by an empty one."""
+    needed: tuple[str, ...]
+    """Shown read-only although they lie in a hidden folder."""
+
+
+def below(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies in it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def arrange(
+    entries: Mapping[str, str | None],
+    mounts: Iterable[str],
+    *,
+    private: Sequence[str],
+    needed: Sequence[str],
+    children: Mapping[str, Sequence[str]],
+    locked: bool,
+) -> View:
+    """The view for a machine whose `/` holds `entries` (name -> target of a link or None for a folder).
+
+    `mounts` are the mount points, `private` the folders to hide, `children` the folders in folders with mounts below.
+    In a user namespace these mounts are `locked`: what lies around them can't be the lower layer of an overlay.
+    """
+    overlays: list[str] = []
+    binds: list[str] = []
+    shown = {f"/{name}" for name, target in entries.items() if target is None and name not in _OWN}
+    mounted = [path for path in mounts if not any(below(path, folder) for folder in private)]
+    for folder in sorted(shown):
+        if folder[1:] not in _COPY_ON_WRITE:
+            binds.append(folder)
+            continue
+        inside = [path for path in mounted if path != folder and below(path, folder)]
+        if not inside:
+            overlays.append(folder)
+        elif not locked:
+            overlays.append(folder)
+            binds.extend(path for path in _outermost(inside)[:_MOUNTS_LIMIT] if path not in _POD_FILES)
+        elif folder != "/etc" and len(entries_below := children.get(folder, ())) <= _SPLIT_LIMIT:
+            for path in sorted(entries_below):
+                busy = any(below(mount, path) for mount in inside)
+                (binds if busy else overlays).append(path)
+        else:
+            binds.append(folder)
+    hidden = _outermost(path for path in private if any(below(path, folder) for folder in shown))
+    covered = [*hidden, *(f"/{name}" for name in _OWN)]
+    return View(
+        overlays=tuple(overlays),
+        binds=tuple(binds),
+        links=tuple((f"/{name}", target) for name, target in sorted(entries.items()) if target is not None),
+        empty=tuple(f"/{name}" for name in sorted(_OWN) if name not in ("lost+found", "boot")),
+        hidden=hidden,
+        needed=_outermost(path for path in needed if any(below(path, folder) for folder in covered)),
+    )
+
+
+def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
+    kept: list[str] = []
+    for path in sorted(set(paths)):
+        if not any(below(path, other) for other in kept):
+            kept.append(path)
+    return tuple(kept)
+
+
+def look(private: Sequence[str]) -> View:
+    """The view of this machine. `private` are folders to hide besides the users' homes."""
+    entries: dict[str, str | None] = {}
+    for entry in os.scandir("/"):
+        if entry.is_symlink():
+            entries[entry.name] = os.readlink(entry.path)
+        elif entry.is_dir():
+            entries[entry.name] = None
+    mounts = mount_points()
+    children = {
+        f"/{name}": [entry.path for entry in os.scandir(f"/{name}") if entry.is_dir(follow_symlinks=False)]
+        for name in _COPY_ON_WRITE & entries.keys()
+        if any(path != f"/{name}" and below(path, f"/{name}") for path in mounts)
+    }
+    homes = [os.path.realpath(os.environ.get("HOME") or "/root"), *_service_homes()]
+    return arrange(
+        entries,
+        mounts,
+        private=[path for path in [*map(os.path.realpath, private), *homes] if path != "/"],
+        needed=needed_paths(),
+        children=children,
+        locked=in_user_namespace(),
+    )
+
+
+def in_user_namespace() -> bool:
+    """Whether not every user of the machine exists here."""
+    with open("/proc/self/uid_map") as file:
+        return file.read().split() != ["0", "0", "4294967295"]
+
+
+def _service_homes() -> list[str]:
+    """The home that the password file gives this user."""
+    import pwd
+
+    try:
+        return [os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)]
+    except KeyError:
+        return []
+
+
+def mount_points() -> list[str]:
+    """Every mount point of this mount namespace, but `/`."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        points = [line.split(" ", 5)[4].encode("latin-1", "replace").decode("unicode_escape") for line in file]
+    return [point for point in points if point != "/"]
+
+
+def needed_paths() -> list[str]:
+    """What the interpreter, the installed packages and Panal itself are loaded from."""
+    from importlib.util import find_spec
+
+    places = {sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path.endswith("-packages"))}
+    for name in ("panal", "panal.agents", "panal.controlplane", "panal.proxy"):
+        spec = find_spec(name)
+        if spec is not None:
+            places.update(spec.submodule_search_locations or ())
+    resolved = {os.path.realpath(place) for place in places} | places
+    return sorted(place for place in resolved if place != "/" and _is_folder(place))
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,143 @@
+"""Processes as /proc shows them: who is still the one we started, what descends from it, what it uses.
+
+A pid alone names nobody for long; a pid with its start time does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    session: int
+    state: str
+    start: int
+    """Clock ticks since boot."""
+    cpu_seconds: float
+    resident_bytes: int
+
+
+def read(pid: int) -> Process | None:
+    """The process as it is now; None when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            line = file.read()
+    except OSError:
+        return None
+    fields = line.rpartition(b")")[2].split()
+    return Process(
+        pid=pid,
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        state=fields[0].decode(),
+        start=int(fields[19]),
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
+        resident_bytes=int(fields[21]) * _PAGE,
+    )
+
+
+def proportional_bytes(process: Process) -> int:
+    """What the process keeps in memory, pages shared with others by their share: forked ones share most of theirs."""
+    try:
+        with open(f"/proc/{process.pid}/smaps_rollup", "rb") as file:
+            for line in file:
+                if line.startswith(b"Pss:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return process.resident_bytes
+
+
+def start_time(pid: int) -> int | None:
+    process = read(pid)
+    return process.start if process else None
+
+
+def everyone() -> Iterator[Process]:
+    """Every process this one can see."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process := read(int(name))) is not None:
+            yield process
+
+
+def family(processes: Iterable[Process], root: int, start: int | None) -> list[Process]:
+    """`root` (if it started at `start`), its descendants, and what shares its session though orphaned."""
+    children: dict[int, list[Process]] = defaultdict(list)
+    known = list(processes)
+    for process in known:
+        children[process.parent].append(process)
+    found: dict[int, Process] = {}
+    waiting = [
+        process
+        for process in known
+        if (process.pid == root and process.start == start) or (process.session == root and process.pid != root)
+    ]
+    while waiting:
+        process = waiting.pop()
+        if process.pid not in found:
+            found[process.pid] = process
+            waiting.extend(children[process.pid])
+    return list(found.values())
+
+
+def same_namespace(pid: int, name: str) -> list[int]:
+    """The pids of all processes in the same namespace as `pid`, `name` as in /proc/PID/ns."""
+    try:
+        wanted = os.stat(f"/proc/{pid}/ns/{name}").st_ino
+    except OSError:
+        return []
+    found = []
+    for other in os.listdir("/proc"):
+        if other.isdigit():
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{other}/ns/{name}").st_ino == wanted:
+                    found.append(int(other))
+    return found
+
+
+def marked(marker: bytes) -> Iterator[int]:
+    """Pids whose environment, as it was when they were executed, has the entry `marker` (NAME=VALUE)."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+                if marker in file.read(1 << 20).split(b"\0"):
+                    yield int(name)
+
+
+def holders(path: str) -> list[Process]:
+    """The processes whose standard output or error is the file at `path`, the oldest first."""
+    try:
+        wanted = os.stat(path)
+    except OSError:
+        return []
+    found = []
+    for process in everyone():
+        for descriptor in (1, 2):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{process.pid}/fd/{descriptor}"), wanted):
+                    found.append(process)
+                    break
+    return sorted(found, key=lambda process: (process.start, process.pid))
+
+
+def open_pidfd(pid: int, start: int | None) -> int | None:
+    """A pidfd for the process that had this pid and start time, None when it has gone."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return None
+    process = read(pid)
+    if process is None or (start is not None and process.start != start):
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -1,0 +1,66 @@
+"""What each image name runs on a machine with these programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from panal.agents.images import ImageSpec, resolve
+from panal.agents.runtime.contract import ImageMissing, InvalidImageName
+from panal.bundled import BUNDLED, image
+
+
+def on_machine(name: str, *programs: str) -> ImageSpec:
+    return resolve(
+        name,
+        which=lambda program: f"/usr/bin/{program}" if program in programs else None,
+        interpreter="/opt/bin/python3",
+    )
+
+
+def test_panals_own_programs_are_called_not_executed() -> None:
+    for name, entry in BUNDLED.items():
+        spec = on_machine(image(name.removeprefix("panal/")))
+        assert (spec.bundled, spec.entrypoint) == (entry, (name.removeprefix("panal/"),))
+
+
+def test_nginx_wherever_it_is_said_to_come_from() -> None:
+    for name in ("nginx", "nginx:1.25", "docker.io/library/nginx:1.25", "public.ecr.aws/docker/library/nginx"):
+        spec = on_machine(name, "nginx")
+        assert (*spec.entrypoint, *spec.cmd) == ("nginx", "-g", "daemon off;")
+        assert "listen @LISTEN:80@" in spec.files["/etc/nginx/conf.d/default.conf"]
+
+
+def test_a_missing_program_names_its_package() -> None:
+    with pytest.raises(ImageMissing, match=r'no program "nginx".*apt-get install nginx-light'):
+        on_machine("nginx")
+
+
+def test_python_is_panals_interpreter_under_both_names() -> None:
+    spec = on_machine("python:3.12-slim")
+    assert spec.entrypoint == ("/opt/bin/python3",)
+    assert spec.files["/usr/local/bin/python"] == '#!/bin/sh\nexec /opt/bin/python3 "$@"\n'
+
+
+def test_busybox_uses_its_own_programs_only_where_they_are() -> None:
+    assert on_machine("busybox").toolbox == ()
+    assert on_machine("busybox:1.36", "busybox").toolbox == ("busybox", "--install", "-s", "@DIR@")
+    assert on_machine("busybox").entrypoint == ("sh",)
+
+
+def test_pause() -> None:
+    assert on_machine("registry.k8s.io/pause:3.10").bundled == "panal.agents.runtime.pause:main"
+
+
+def test_an_unknown_image_is_not_found_in_upstreams_words() -> None:
+    with pytest.raises(ImageMissing) as missing:
+        on_machine("ghcr.io/acme/api:1.0")
+    assert str(missing.value) == (
+        'failed to pull and unpack image "ghcr.io/acme/api:1.0": failed to resolve reference "ghcr.io/acme/api:1.0": '
+        "ghcr.io/acme/api:1.0: not found: Panal does not pull from registries; images this machine can provide: "
+        "alpine, busybox, debian, nginx, python, ubuntu"
+    )
+
+
+def test_a_name_that_is_none_is_told_apart() -> None:
+    with pytest.raises(InvalidImageName, match='couldn\'t parse image name "My Image": invalid reference format'):
+        on_machine("My Image")
