@@ -18,8 +18,11 @@ MAX_HEAD = 32 * 1024
 """Bytes of a request's line and headers: nginx' large_client_header_buffers as ingress-nginx sets them."""
 MAX_HEADERS = 128
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_FIELDS = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r\n")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+_FIELDS = re.compile(rb"(" + _TOKEN + rb"):(" + _VALUE + rb")\r\n")
+_SECTION = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+")
+"""All header lines. Possessive throughout: it takes as long as the section is, whatever is in it."""
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])\r\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -80,10 +83,9 @@ class Response:
 
 def _fields(head: bytes, start: int) -> Headers:
     """The header lines from `start` to the empty line that ends `head`."""
-    fields: Headers = _FIELDS.findall(head, start, len(head) - 2)
-    # Everything must have been matched: a name, a colon, a value and a line's end for each line.
-    if sum(len(name) + len(value) for name, value in fields) + 3 * len(fields) != len(head) - 2 - start:
+    if _SECTION.fullmatch(head, start, len(head) - 2) is None:
         raise BadMessage(400, "malformed header line")
+    fields: Headers = _FIELDS.findall(head, start, len(head) - 2)
     if len(fields) > MAX_HEADERS:
         raise BadMessage(431, "too many headers")
     return [(name, value.strip(b" \t")) for name, value in fields]
@@ -185,7 +187,7 @@ def parse_request(head: bytes) -> Request:
 def _line_status(head: bytes) -> int:
     """505 for a version other than 1.0 and 1.1, else 400."""
     words = head.split(b"\r\n", 1)[0].split(b" ")
-    return 505 if len(words) == 3 and re.fullmatch(rb"HTTP/[0-9]\.[0-9]", words[2]) else 400
+    return 505 if len(words) == 3 and re.fullmatch(rb"HTTP/(?!1\.[01])[0-9]\.[0-9]", words[2]) else 400
 
 
 def _authority(method: bytes, target: bytes, host: bytes | None, minor: int) -> tuple[bytes, bytes]:

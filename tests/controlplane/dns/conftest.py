@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dns.message
 import dns.rdatatype
 import pytest
+import uvloop
 
 from panal.controlplane.dns import wire
 from panal.controlplane.dns.answer import answer, refuse
@@ -94,3 +97,8 @@ def lines(section: list[Any]) -> list[str]:
         for rrset in section
         for rdata in rrset
     )
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], Any]]:
+    """Both loops: the components run on uvloop, whose transports differ in details."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
