@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-async def read(path: Path, wanted: Wanted) -> AsyncIterator[bytes]:
+async def read(path: Path, wanted: Wanted) -> AsyncGenerator[bytes, None]:
     """The wanted part of a log as it is now. Raises OSError."""
     reader = _Reader(path, wanted)
     try:
@@ -97,7 +97,7 @@ async def read(path: Path, wanted: Wanted) -> AsyncIterator[bytes]:
 
 async def follow(
     path: Path, wanted: Wanted, running: Callable[[], bool], watching: Callable[[inotify.Watch], None]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The wanted part, then what is added until the container has ended (`running`).
 
     `watching` gets the watch, whose `wake` is to be called when the container may have ended. Raises OSError.
