@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -59,7 +61,7 @@ class Downstream(asyncio.Protocol):
         if self.proxy.admit(self):
             self._wait(self.proxy.timeouts.head)
         else:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
@@ -71,12 +73,8 @@ class Downstream(asyncio.Protocol):
         self._read()
 
     def eof_received(self) -> bool:
-        """A client that has said all it wants to say still gets its answer; one that has said half of it gets none."""
-        exchange = self._exchange
-        if exchange is None or exchange.over or not exchange.body.done or exchange.tunnel:
-            return False
-        exchange.keep_alive = False
-        return self.peer.scheme == b"http"
+        """A client that closes doesn't wait for its answer any more (nginx' 499): half-closed requests are too rare."""
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -185,7 +183,7 @@ class Downstream(asyncio.Protocol):
     # What an exchange asks for.
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and data:
+        if self._transport is not None and data and not self._transport.is_closing():
             self._transport.write(data)
 
     def pause(self, paused: bool) -> None:
@@ -220,7 +218,7 @@ class Downstream(asyncio.Protocol):
         # The rest of the request is read and thrown away: closing now could destroy the answer on its way.
         self._wait(self.proxy.timeouts.linger)
         self.pause(False)
-        if not exchange.keep_alive and self._transport.can_write_eof():
+        if not exchange.keep_alive and self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
 
     def next(self) -> None:
@@ -240,10 +238,13 @@ class Downstream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def abort(self) -> None:
-        """Break the connection, so that the client sees that its answer is not whole."""
-        if self._transport is not None:
-            self._transport.abort()
+    def abort(self, *, reset: bool = False) -> None:
+        """Break the connection. With `reset` the client can't take its end for the end of the answer."""
+        if self._transport is None:
+            return
+        if reset and (sock := self._transport.get_extra_info("socket")) is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     @property
     def idle(self) -> bool:

@@ -245,7 +245,7 @@ class Exchange:
             if self._response.framing == "close" and error is None:
                 self._finish()
             else:
-                self._client.abort()
+                self._client.abort(reset=self._response.framing == "close")
         elif self._may_retry(upstream):
             self._attempt()
         else:

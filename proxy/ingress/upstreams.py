@@ -55,7 +55,7 @@ class Upstream(asyncio.Protocol):
         self._in_head = True
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def pause(self, paused: bool) -> None:
@@ -88,11 +88,11 @@ class Upstream(asyncio.Protocol):
             if self._head:
                 data, self._head = self._head + data, b""
             cut = data.find(b"\r\n\r\n") + 4
+            if cut > MAX_HEAD or (cut < 4 and len(data) > MAX_HEAD):
+                self.abort()
+                exchange.upstream_lost(ValueError("response head too large"))
+                return
             if cut < 4:
-                if len(data) > MAX_HEAD:
-                    self.abort()
-                    exchange.upstream_lost(ValueError("response head too large"))
-                    return
                 self._head = data
                 return
             head, data = data[:cut], data[cut:]
