@@ -137,6 +137,7 @@ class Steward:
                 reaches_pods = name == config.external_dns.name
                 spaces[name] = await lan.add_host(name, address, reaches_pods=reaches_pods)
         lan.close()
+        _log.info("the LAN is there")
         await self._progress.add("company LAN", f"{len(spaces)} hosts in the {config.network} network")
         return spaces
 

@@ -90,6 +90,7 @@ class Supervised:
         try:
             self.pid = await self._starter.spawn(request)
             self.starts += 1
+            _log.info("%s is process %d", self.component.name, self.pid)
         except OSError as error:
             _log.error("%s could not be started: %s", self.component.name, error)
             return 127

@@ -1,0 +1,42 @@
+"""What the steward runs, and in which order."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from panal.agents.node.components import components, hosts, modules
+from panal.clusterfile import resolve
+from panal.paths import ClusterPaths
+
+CONFIG = resolve(None, "-", name=None, nodes=3, network="netns", proxy_mode="userspace", runtime="plain")
+PATHS = ClusterPaths(Path("/home"))
+
+
+def test_the_control_planes_node_comes_first_then_the_others_then_the_lan():
+    names = [component.name for component in components(CONFIG, PATHS)]
+    assert names == [
+        "runtime-nodo1", "kubelet-nodo1", "bring-up", "runtime-nodoa", "kubelet-nodoa",
+        "runtime-nodob", "kubelet-nodob", "dns", "lb",
+    ]  # fmt: skip
+    assert [component.name for component in components(CONFIG, PATHS) if component.once] == ["bring-up"]
+
+
+def test_each_runs_on_a_host_that_is_on_the_lan():
+    known = dict(hosts(CONFIG))
+    assert known["nodob"] == "192.168.0.102"
+    assert {component.host for component in components(CONFIG, PATHS)} <= set(known)
+
+
+def test_the_companys_dns_knows_every_host_of_the_lan():
+    dns = next(component for component in components(CONFIG, PATHS) if component.name == "dns")
+    assert "--record=menchupc.miempresa.com=192.168.0.200" in dns.arguments
+    assert sum(argument.startswith("--record=") for argument in dns.arguments) == len(hosts(CONFIG))
+
+
+@pytest.mark.parametrize("name", sorted(set(modules())))
+def test_every_component_can_be_imported_and_has_its_entry(name):
+    module = importlib.import_module(name)
+    assert callable(module.main)
