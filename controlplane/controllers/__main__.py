@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from panal import log
 from panal.client import Client, Unreachable, until_reachable
-from panal.events import Recorder
 from panal.tasks import run_until_signal
 
 from .catalog import CONTROLLERS, chosen
@@ -21,8 +21,6 @@ COMPONENT = "kube-controller-manager"
 
 def seconds(text: str) -> float:
     """A Go duration of the usual sort: 40s, 1m30s, 500ms; or plain seconds."""
-    import re
-
     parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", text)
     if parts is None or not text:
         return float(text)
@@ -45,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 async def run(client: Client, settings: Settings, names: Sequence[str]) -> None:
     """Run the named controllers until cancelled."""
     informers = Informers(client)
-    context = Context(client, informers, Recorder(client, COMPONENT), settings)
+    context = Context(client, informers, settings)
     loops = [(name, build(context)) for name, build in CONTROLLERS if name in names]
     while True:
         try:

@@ -141,10 +141,13 @@ class Informers:
 class Context:
     client: Client
     informers: Informers
-    events: Recorder
     settings: Settings = field(default_factory=Settings)
     now: Callable[[], float] = time.time
     """Seconds since the epoch."""
+
+    def recorder(self, component: str) -> Recorder:
+        """Writes events as one controller, by the name `kubectl describe` shows."""
+        return Recorder(self.client, component)
 
     async def ready(self, *informers: Informer) -> None:
         await all_synced(*informers)

@@ -27,6 +27,7 @@ class DaemonSets:
     def __init__(self, context: Context) -> None:
         informers = context.informers
         self._context = context
+        self._events = context.recorder("daemonset-controller")
         self._pods_by_owner = informers.index(PODS, by_owner)
         self._revisions_by_owner = informers.index(CONTROLLERREVISIONS, by_owner)
         self._by_namespace = informers.index(DAEMONSETS, by_namespace)
@@ -34,7 +35,7 @@ class DaemonSets:
         self._pods = informers.of(PODS)
         self._nodes = informers.of(NODES)
         self._revisions = informers.of(CONTROLLERREVISIONS)
-        self._control = PodControl(context.client, context.events)
+        self._control = PodControl(context.client, self._events)
         self._expectations: Expectations[Key] = Expectations()
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}
         """By (uid of the set, node): how often its daemon ended, and when it may be replaced."""
@@ -129,7 +130,7 @@ class DaemonSets:
             found = f"{namespace(ended.pod)}/{name(ended.pod)} on node {where[1]}"
             message = f"Found {did} daemon pod {found}, will try to kill it"
             kind = "Warning" if did == "failed" else "Normal"
-            self._context.events.event(daemon, kind, f"{did.capitalize()}DaemonPod", message)
+            self._events.event(daemon, kind, f"{did.capitalize()}DaemonPod", message)
         kept = tuple(pod for pod in plan.delete if uid(pod) not in held)
         return decide.Plan(plan.create, kept), wait
 

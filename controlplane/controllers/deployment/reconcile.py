@@ -35,6 +35,7 @@ class Deployments:
     def __init__(self, context: Context) -> None:
         informers = context.informers
         self._context = context
+        self._events = context.recorder("deployment-controller")
         self._pods_by_owner = informers.index(PODS, by_owner)
         self._sets_by_owner = informers.index(REPLICASETS, by_owner)
         self._by_namespace = informers.index(DEPLOYMENTS, by_namespace)
@@ -87,7 +88,7 @@ class Deployments:
         if deployment is None:
             return None
         if selector_of(deployment).empty:
-            self._context.events.event(
+            self._events.event(
                 deployment,
                 "Warning",
                 "SelectingAll",
@@ -171,7 +172,7 @@ class Deployments:
 
     async def _tell_failure(self, deployment: Object, new: Object, error: StatusError) -> None:
         message = f'Failed to create new replica set "{name(new)}": {error.message}'
-        self._context.events.event(deployment, "Warning", "ReplicaSetCreateError", message)
+        self._events.event(deployment, "Warning", "ReplicaSetCreateError", message)
         if progress.has_deadline(deployment):
             said = progress.progressing("False", "ReplicaSetCreateError", error.message, self._context.now())
             conditions = with_condition(status(deployment).get("conditions"), said)
@@ -181,4 +182,4 @@ class Deployments:
     def _tell_scaled(self, deployment: Object, which: str, was: int, size: int) -> None:
         verb = "up" if size > was else "down"
         message = f"Scaled {verb} replica set {which} from {was} to {size}"
-        self._context.events.event(deployment, "Normal", "ScalingReplicaSet", message)
+        self._events.event(deployment, "Normal", "ScalingReplicaSet", message)

@@ -29,6 +29,7 @@ def by_service(obj: Object) -> Iterable[Hashable]:
 class EndpointSlices:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._events = context.recorder("endpoint-slice-controller")
         self._controller: Controller[Key] = Controller("endpointslice", self.reconcile, workers=8)
         self._slices_of = context.informers.index(ENDPOINTSLICES, by_service)
         self._slices = context.informers.of(ENDPOINTSLICES)
@@ -70,7 +71,7 @@ class EndpointSlices:
             if is_terminating(error):
                 return None
             message = f"Error updating Endpoint Slices for Service {which[0]}/{which[1]}: {error.message}"
-            self._context.events.event(service, "Warning", "FailedToUpdateEndpointSlices", message)
+            self._events.event(service, "Warning", "FailedToUpdateEndpointSlices", message)
             raise
         return None
 

@@ -36,6 +36,8 @@ class NodeLifecycle:
     def __init__(self, context: Context) -> None:
         informers = context.informers
         self._context = context
+        self._events = context.recorder("node-controller")
+        self._evictions = context.recorder("taint-eviction-controller")
         self._pods_on = informers.index(PODS, by_node)
         self._nodes = informers.of(NODES)
         self._pods = informers.of(PODS)
@@ -99,7 +101,7 @@ class NodeLifecycle:
         conditions = decide.silence(node, heard, grace, now)
         if conditions is not None:
             node = await client.update_status(NODES, {**node, "status": {**status(node), "conditions": conditions}})
-            self._context.events.event(node, "Normal", "NodeNotReady", f"Node {which} status is now: NodeNotReady")
+            self._events.event(node, "Normal", "NodeNotReady", f"Node {which} status is now: NodeNotReady")
         taints = decide.wanted_taints(node, now)
         if taints != (spec(node).get("taints") or []):
             node = await self._write_taints(node, taints)
@@ -119,7 +121,7 @@ class NodeLifecycle:
             wanted = None if is_terminal(pod) else decide.unready_pod(pod, self._context.now())
             if wanted is None:
                 continue
-            self._context.events.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+            self._events.event(pod, "Warning", "NodeNotReady", "Node is not ready")
             try:
                 await self._context.client.update_status(PODS, {**pod, "status": wanted})
             except NotFound:
@@ -140,9 +142,7 @@ class NodeLifecycle:
             return None
         if wait > 0:
             return wait
-        self._context.events.event(
-            pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {which[0]}/{which[1]}"
-        )
+        self._evictions.event(pod, "Normal", "TaintManagerEviction", f"Marking for deletion Pod {which[0]}/{which[1]}")
         try:
             await self._say_disrupted(pod)
             await self._context.client.delete(PODS, name(pod), namespace(pod), uid=uid(pod))

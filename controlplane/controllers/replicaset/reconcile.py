@@ -22,6 +22,7 @@ class ReplicaSets:
     """The loop for one resource of the kind `replicas` pods of a template."""
 
     resource: Resource = REPLICASETS
+    component = "replicaset-controller"
 
     def __init__(self, context: Context) -> None:
         informers = context.informers
@@ -31,7 +32,7 @@ class ReplicaSets:
         self._sets_by_namespace = informers.index(self.resource, by_namespace)
         self._sets = informers.of(self.resource)
         self._pods = informers.of(PODS)
-        self._control = PodControl(context.client, context.events)
+        self._control = PodControl(context.client, context.recorder(self.component))
         self._expectations: Expectations[Key] = Expectations()
         self._controller: Controller[Key] = Controller(self.resource.singular, self.reconcile, workers=8)
         self._sets.subscribe(self._on_set)
@@ -160,3 +161,4 @@ class ReplicaSets:
 
 class ReplicationControllers(ReplicaSets):
     resource = REPLICATIONCONTROLLERS
+    component = "replication-controller"
