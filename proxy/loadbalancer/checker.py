@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import struct
 from collections.abc import Callable, Iterable
 
 from ..forward.balance import Target
@@ -19,8 +18,6 @@ _log = logging.getLogger(__name__)
 TIMEOUT = 1.0
 _AT_ONCE = 64
 """Checks under way together."""
-_RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER: a check leaves no connection behind in TIME_WAIT."""
 
 
 class Checker:
@@ -83,13 +80,12 @@ class Checker:
 
 
 async def answers(target: Target) -> bool:
-    """Whether a TCP connection to the target is accepted."""
+    """Whether a TCP connection to the target is accepted. It is ended in order: a reset would make servers complain."""
     with socket.socket() as sock:
         sock.setblocking(False)
         try:
             async with asyncio.timeout(TIMEOUT):
                 await asyncio.get_running_loop().sock_connect(sock, target)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         except OSError:  # TimeoutError is one too
             return False
     return True
