@@ -149,7 +149,7 @@ class _Building:
             try:
                 if len(text) > MAX_PATTERN:
                     raise re.error("too long")
-                pattern = re.compile(text if text.startswith("^") else "^" + text, re.IGNORECASE)
+                pattern = re.compile(text if text.startswith("^") else "^" + text, re.IGNORECASE | re.DOTALL)
             except (re.error, OverflowError, RecursionError) as error:
                 self._complaints.append(f"Ingress {where}: path {text!r} is no regular expression: {error}")
                 return None
