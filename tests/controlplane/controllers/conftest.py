@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -112,7 +113,7 @@ async def client(plane: ControlPlane) -> AsyncIterator[Client]:
 @pytest.fixture
 async def namespace(client: Client, request: pytest.FixtureRequest) -> str:
     """A namespace of the test's own, with its ServiceAccount."""
-    name = request.node.name.replace("_", "-").lower()[:50].strip("-")
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
     await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     return name
 
