@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..runtime.contract import Container, ContainerState
@@ -211,13 +211,42 @@ def qos_class(pod: Pod) -> str:
 
 
 def changes(wanted: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A strategic merge patch of the status, or None when the API has it all. Old addresses are deleted by key."""
-    patch: dict[str, Any] = {field: value for field, value in wanted.items() if api.get(field) != value}
-    for field in ("podIPs", "hostIPs"):
-        gone = [item["ip"] for item in api.get(field) or () if item not in wanted.get(field, ())]
-        if field in patch and gone:
-            patch[field] = patch[field] + [{"$patch": "delete", "ip": ip} for ip in gone]
-    for field in ("reason", "message"):
-        if field in api and field not in wanted:
-            patch[field] = None
+    """A strategic merge patch of the status, or None when the API has it all.
+
+    Lists that the API merges by key (conditions by type, addresses by ip) get their changed entries only, with null for
+    fields that went and `$patch: delete` for addresses that went.
+    """
+    patch = {
+        field: value
+        for field, value in wanted.items()
+        if field not in _MERGED and _bare(api.get(field)) != _bare(value)
+    }
+    for field, key in _MERGED.items():
+        if entries := _entries(wanted.get(field) or (), api.get(field) or (), key):
+            patch[field] = entries
+    patch.update({field: None for field in ("reason", "message") if api.get(field) and field not in wanted})
     return patch or None
+
+
+_MERGED = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip"}
+
+
+def _entries(wanted: Sequence[Mapping[str, Any]], api: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
+    before = {entry[key]: entry for entry in api}
+    found = []
+    for entry in wanted:
+        old = before.pop(entry[key], {})
+        if _bare(old) != _bare(entry):
+            found.append({**dict.fromkeys(old), **entry})
+    if key == "ip":
+        found += [{"$patch": "delete", "ip": ip} for ip in before]
+    return found
+
+
+def _bare(value: Any) -> Any:
+    """Without what stands for nothing: null and empty objects, which the API may drop or add."""
+    if isinstance(value, Mapping):
+        return {key: bare for key, item in value.items() if (bare := _bare(item)) not in (None, {})}
+    if isinstance(value, (list, tuple)):
+        return [_bare(item) for item in value]
+    return value
