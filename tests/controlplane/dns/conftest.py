@@ -100,5 +100,7 @@ def lines(section: list[Any]) -> list[str]:
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], Any]]:
-    """Both loops: the components run on uvloop, whose transports differ in details."""
+    """Both loops for the sockets: the components run on uvloop, whose transports differ in details."""
+    if item.path.name != "test_server.py":
+        return {"uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

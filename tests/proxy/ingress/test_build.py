@@ -85,9 +85,7 @@ def ingress(name: str, *rules: tuple[str, str, str, Object], default: Object | N
         "name": name,
         "namespace": "default",
         "creationTimestamp": more.get("created", "2026-01-01T00:00:00Z"),
-        "annotations": {
-            f"nginx.ingress.kubernetes.io/{key}": value for key, value in more.get("annotations", {}).items()
-        },
+        "annotations": {f"nginx.ingress.kubernetes.io/{key}": value for key, value in annotations.items()},
     }
     return {"metadata": metadata, "spec": spec}
 

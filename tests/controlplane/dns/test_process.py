@@ -1,0 +1,184 @@
+"""Cluster DNS and the company's DNS as processes before a real API server, asked as dig asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import dns.asyncquery
+import dns.exception
+import dns.message
+import dns.rcode
+import pytest
+
+from panal.client import Client
+from panal.resources import ENDPOINTSLICES, INGRESSES, SERVICES
+
+from ..apiserver.http.conftest import ApiServer, make
+from .conftest import lines
+
+Object = dict[str, Any]
+
+
+@pytest.fixture
+def apiserver(tmp_path: Path) -> Iterator[ApiServer]:
+    server = make(tmp_path)
+    server.start()
+    yield server
+    server.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+async def client(apiserver: ApiServer) -> AsyncIterator[Client]:
+    async with Client.from_kubeconfig(apiserver.user("admin", "system:masters")) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def running(module: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *options)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        port: int = udp.getsockname()[1]
+        tcp.bind(("127.0.0.1", port))
+        return port
+
+
+async def dig(port: int, name: str, qtype: str = "A") -> list[str]:
+    query = dns.message.make_query(name, qtype, use_edns=0)
+    with contextlib.suppress(ConnectionRefusedError, dns.exception.Timeout):  # until it listens
+        said = await dns.asyncquery.udp(query, "127.0.0.1", port=port, timeout=0.5)
+        return [line.split(" ", 1)[1] for line in lines(said.answer)]
+    return []
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def ready(port: int) -> int:
+    with contextlib.suppress(aiohttp.ClientConnectionError):
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/ready") as response:
+            return response.status
+    return 0
+
+
+def service(name: str, **spec: Any) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"ports": [{"name": "http", "port": 80}], **spec},
+    }
+
+
+async def test_services_have_names_as_soon_as_they_are_there_and_while_the_api_is_away(
+    apiserver: ApiServer, client: Client
+) -> None:
+    port, health, readiness = free_port(), free_port(), free_port()
+    options = [
+        f"--kubeconfig={apiserver.user('admin', 'system:masters')}", "--bind=127.0.0.1", f"--port={port}",
+        f"--health-port={health}", f"--ready-port={readiness}", f"--forward=127.0.0.1:{free_port()}",
+    ]  # fmt: skip
+    async with running("panal.controlplane.dns", *options):
+
+        async def is_ready() -> bool:
+            return await ready(readiness) == 200
+
+        await until(is_ready)
+        await client.create(SERVICES, service("web", clusterIP="10.96.0.50"))
+
+        async def has(name: str, *expected: str) -> bool:
+            return await dig(port, f"{name}.default.svc.cluster.local") == list(expected)
+
+        await until(lambda: has("web", "A 10.96.0.50"))
+        await client.create(SERVICES, service("db", clusterIP="None"))
+        await client.create(
+            ENDPOINTSLICES,
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": "db-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "db"},
+                },
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": ["10.10.0.7"], "hostname": "db-0", "conditions": {"ready": True}}],
+                "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
+            },
+        )  # fmt: skip
+        await until(lambda: has("db-0.db", "A 10.10.0.7"))
+        apiserver.stop(signal.SIGKILL)
+        assert await has("db", "A 10.10.0.7")
+        assert await is_ready()
+        apiserver.start()
+        await client.delete(SERVICES, "db", "default")
+        await until(lambda: has("db"))
+        query = dns.message.make_query("www.example.org", "A")
+        said = await dns.asyncquery.udp(query, "127.0.0.1", port=port, timeout=5)
+        assert said.rcode() == dns.rcode.SERVFAIL  # nobody upstream, and no waiting for it
+
+
+async def test_the_companys_dns_learns_the_hosts_of_ingresses_and_knows_its_own_without_the_cluster(
+    apiserver: ApiServer, client: Client
+) -> None:
+    port = free_port()
+    options = [
+        f"--kubeconfig={apiserver.user('lan', 'system:masters')}", "--address=127.0.0.1", f"--port={port}",
+        "--domain=miempresa.com", "--record=menchupc=192.168.0.200", f"--forward=127.0.0.1:{free_port()}",
+    ]  # fmt: skip
+    async with running("panal.controlplane.dns.external", *options):
+
+        async def has(name: str, *expected: str) -> bool:
+            return await dig(port, name) == list(expected)
+
+        await until(lambda: has("menchupc.miempresa.com", "A 192.168.0.200"))
+        backend = {"service": {"name": "web", "port": {"number": 80}}}
+        await client.create(
+            INGRESSES,
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": {"name": "web", "namespace": "default"},
+                "spec": {"rules": [{"host": "web1.miempresa.com"}], "defaultBackend": backend},
+            },
+        )
+        status = {"status": {"loadBalancer": {"ingress": [{"ip": "192.168.0.10"}]}}}
+        await client.patch(INGRESSES, "web", status, "default", subresource="status")
+        await until(lambda: has("web1.miempresa.com", "A 192.168.0.10"))
+        apiserver.stop(signal.SIGKILL)
+        assert await has("web1.miempresa.com", "A 192.168.0.10")
+        assert await has("menchupc.miempresa.com", "A 192.168.0.200")
+        apiserver.start()
+        await client.delete(INGRESSES, "web", "default")
+        await until(lambda: has("web1.miempresa.com"))
+
+
+async def test_an_option_that_makes_no_sense_ends_the_process_with_a_sentence() -> None:
+    for module, options, sentence in (
+        ("panal.controlplane.dns", ["--forward=x=y"], b"--forward"),
+        ("panal.controlplane.dns.external", ["--address=127.0.0.1", "--domain=a.com", "--record=x"], b"NAME=IP"),
+    ):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, *options, stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await process.communicate()
+        assert process.returncode == 2
+        assert sentence in said
+        assert b"Traceback" not in said
