@@ -1,0 +1,173 @@
+"""The loop on virtual time, with a binder that can fail; informers are fed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from panal.controlplane.scheduler.scheduler import Scheduler, waits_for_us
+from panal.controlplane.scheduler.snapshot import PodInfo
+from panal.errors import InternalError
+from panal.informer import Applied, Deleted
+
+Object = dict[str, Any]
+
+
+class Binder:
+    """Remembers; fails as often as told."""
+
+    def __init__(self) -> None:
+        self.bound: list[tuple[str, str]] = []
+        self.said: list[str] = []
+        self.failures = 0
+
+    async def bind(self, pod: PodInfo, node: str) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise InternalError("no")
+        self.bound.append((pod.name, node))
+
+    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str) -> None:
+        self.said.append(text)
+
+
+class Events:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def event(self, obj: Object, kind: str, reason: str, message: str) -> None:
+        self.told.append((reason, message))
+
+
+class World:
+    """A scheduler whose informers never ask anybody."""
+
+    def __init__(self) -> None:
+        self.binder, self.events = Binder(), Events()
+        nobody: Any = None
+        told: Any = self.events
+        self.scheduler = Scheduler(nobody, told, binder=self.binder, chance=random.Random(1))
+
+    def node(self, name: str, cpu: str = "4") -> None:
+        status = {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "10"}}
+        self._show(self.scheduler.nodes, {"metadata": {"name": name}, "spec": {}, "status": status})
+
+    def pod(self, name: str, cpu: str = "1", node: str = "", phase: str = "Pending", **spec: Any) -> None:
+        containers = [{"resources": {"requests": {"cpu": cpu}}}]
+        found = {"containers": containers, **spec, **({"nodeName": node} if node else {})}
+        meta = {"name": name, "namespace": "default", "uid": name}
+        self._show(self.scheduler.pods, {"metadata": meta, "spec": found, "status": {"phase": phase}})
+
+    def gone(self, name: str) -> None:
+        old = self.scheduler.pods._objects.pop(("default", name))
+        self.scheduler.pods._tell(Deleted(old))
+
+    def _show(self, informer: Any, obj: Object) -> None:
+        key = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+        old = informer._objects.get(key)
+        informer._objects[key] = obj
+        informer._tell(Applied(obj, old))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async def idle() -> None:
+            await asyncio.Event().wait()
+
+        for informer in (self.scheduler.pods, self.scheduler.nodes):
+            informer.run = idle  # type: ignore[method-assign]
+            informer._synced.set()
+        task = asyncio.get_running_loop().create_task(self.scheduler.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+async def moment() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_pod_is_bound_and_told_of() -> None:
+    world = World()
+    world.node("a")
+    async with world.running():
+        world.pod("web")
+        await moment()
+    assert world.binder.bound == [("web", "a")]
+    assert world.events.told == [("Scheduled", "Successfully assigned default/web to a")]
+
+
+async def test_what_is_bound_but_not_confirmed_counts_already() -> None:
+    world = World()
+    world.node("a", cpu="2")
+    async with world.running():
+        for number in range(3):
+            world.pod(f"web-{number}")
+        await moment()
+    assert [name for name, _ in world.binder.bound] == ["web-0", "web-1"]
+    assert world.binder.said[0].startswith("0/1 nodes are available: 1 Insufficient cpu.")
+
+
+async def test_a_refused_pod_goes_as_soon_as_another_leaves() -> None:
+    world = World()
+    world.node("a", cpu="1")
+    world.pod("first", node="a", phase="Running")
+    async with world.running():
+        world.pod("second")
+        await moment()
+        assert world.binder.bound == []
+        world.gone("first")
+        await moment()
+    assert world.binder.bound == [("second", "a")]
+
+
+async def test_a_failed_binding_frees_the_place_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("panal.controlplane.scheduler.scheduler.time.monotonic", lambda: clock[0])
+    world = World()
+    world.binder.failures = 1
+    world.node("a")
+    async with world.running():
+        world.pod("web")
+        await moment()
+        assert world.binder.bound == []
+        assert world.scheduler.cache.snapshot().nodes["a"].pods == {}
+        clock[0] += 1.0
+        world.scheduler._work.set()
+        await moment()
+    assert world.binder.bound == [("web", "a")]
+
+
+async def test_gated_foreign_finished_and_leaving_pods_are_not_ours() -> None:
+    world = World()
+    world.node("a")
+    async with world.running():
+        world.pod("gated", schedulingGates=[{"name": "wait"}])
+        world.pod("foreign", schedulerName="other")
+        world.pod("finished", phase="Succeeded")
+        await moment()
+        assert world.binder.bound == []
+        world.pod("gated")
+        await moment()
+    assert world.binder.bound == [("gated", "a")]
+    assert not waits_for_us({"metadata": {"deletionTimestamp": "now"}, "spec": {}})
+
+
+async def test_a_finished_pod_gives_its_room_back() -> None:
+    world = World()
+    world.node("a", cpu="1")
+    async with world.running():
+        world.pod("job", node="a", phase="Running")
+        world.pod("next")
+        await moment()
+        world.pod("job", node="a", phase="Succeeded")
+        await moment()
+    assert world.binder.bound == [("next", "a")]
