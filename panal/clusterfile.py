@@ -92,6 +92,11 @@ def resolve(
     return _Reader(source).cluster(document or {}, name, nodes, network, proxy_mode, runtime)
 
 
+def name_of(document: Section | None, source: str, name: str | None = None) -> str:
+    """The cluster's name, known before the rest is resolved. Raises ClusterFileError."""
+    return _Reader(source).name(document or {}, name)
+
+
 def wishes(document: Section | None, source: str) -> tuple[str, str, str]:
     """What the document asks for: network, proxy mode and runtime, each a kind or `auto`. Raises ClusterFileError."""
     reader = _Reader(source)
@@ -151,18 +156,9 @@ class _Reader:
         runtime: RuntimeKind,
     ) -> ClusterConfig:
         spec = self._head(document)
-        metadata = self.mapping(document, "metadata", "")
-        self._known(metadata, "metadata", ("name",))
-        chosen = name or self.text(metadata, "name", "metadata", "panal")
-        if not CLUSTER_NAME.fullmatch(chosen):
-            raise self.fail(
-                "metadata.name" if name is None else "--name",
-                f"{chosen!r} is no cluster name",
-                "use at most 32 lower-case letters, digits and hyphens",
-            )
         pod_cidr = self._cidr(spec, "podCIDR", "10.244.0.0/16")
         config = ClusterConfig(
-            name=chosen,
+            name=self.name(document, name),
             network=network,
             proxy_mode=proxy_mode,
             runtime=runtime,
@@ -187,6 +183,19 @@ class _Reader:
             config = _localized(config)
             self._check(config)
         return config
+
+    def name(self, document: Section, name: str | None) -> str:
+        """The cluster's: `name` if given, else what the document says."""
+        metadata = self.mapping(document, "metadata", "")
+        self._known(metadata, "metadata", ("name",))
+        chosen = self.text(metadata, "name", "metadata", "panal") if name is None else name
+        if not CLUSTER_NAME.fullmatch(chosen):
+            raise self.fail(
+                "metadata.name" if name is None else "--name",
+                f"{chosen!r} is no cluster name",
+                "use at most 32 lower-case letters, digits and hyphens",
+            )
+        return chosen
 
     def _head(self, document: Section) -> Section:
         self._known(document, "", _TOP)

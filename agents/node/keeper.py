@@ -4,21 +4,25 @@ It holds the edge's listening sockets and hands them out over edge.sock, so that
 and the load balancer come and go; it starts the steward, waits for it, and removes what is left when it ends. It is
 small on purpose: synchronous, with nothing imported that it does not need.
 
-    python -P -m panal.agents.node.keeper FOLDER LOCK EDGE STEWARD API[,API..] HTTP[,HTTP..]
+    python -P -m panal.agents.node.keeper FOLDER NETWORK
 
-The numbers are descriptors inherited from `panal up`: the folder's lock, the listening sockets of edge.sock and
-steward.sock, and the edge's own.
+`panal up` starts it before it knows all of the configuration, so that importing the components begins early: NETWORK
+is a guess. The final word comes over standard input, a socket: `{"network": .., "environ": {..}}` with descriptors of
+the folder's lock, the listening sockets of edge.sock and steward.sock, and the edge's own. No word: nothing was meant.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
+import json
 import os
 import select
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,70 +33,114 @@ REQUEST_LIMIT = 64
 """Bytes a client of edge.sock may send."""
 REQUEST_SECONDS = 1.0
 """How long a silent client of edge.sock is waited for: it is served by the one thread there is."""
+WORD_LIMIT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Started:
+    """A steward that waits for its word. The lifeline's end tells either of the two that the other one has gone."""
+
+    pid: int
+    lifeline: socket.socket
+
+    def drop(self) -> None:
+        self.lifeline.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 def main(argv: Sequence[str]) -> int:
     """Keep one cluster until it ends."""
-    folder, lock, edge, steward, api, http = argv
-    paths = ClusterPaths(Path(folder))
-    edges = {"api": _numbers(api), "http": _numbers(http)}
+    paths, network = ClusterPaths(Path(argv[0])), argv[1]
     linux.become_subreaper()
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    ours, theirs = socket.socketpair()
-    pid = _start_steward(paths, ours, theirs, int(steward), [int(lock), int(edge), *edges["api"], *edges["http"]])
-    theirs.close()
-    os.close(int(steward))
-    write_pid(paths, pid)
-    listener = socket.socket(fileno=int(edge))
-    try:
-        _serve(listener, edges, pid, ours)
-    finally:
-        listener.close()
-        ours.close()
-        cleanup.kill_children()
+    started = start_steward(paths, network)
+    with socket.socket(fileno=os.dup(0)) as control:
+        word, numbers = receive(control)
+    if not word:
+        if started is not None:
+            started.drop()
+        return 0
+    wanted = json.loads(word)
+    if started is None or wanted["network"] != network:
+        if started is not None:
+            started.drop()
+        started = start_steward(paths, wanted["network"])
+    if started is None:
+        sys.stderr.write("keeper: this machine has refused the cluster's namespaces, see the line above\n")
         cleanup.remove_files(paths)
+        return 1
+    lock, edge, steward, api, http = numbers
+    keep(paths, started, word, lock, edge, steward, {"api": [api], "http": [http]})
     return 0
 
 
-def write_pid(paths: ClusterPaths, pid: int) -> None:
-    """Note the steward's process id as it is outside: `panal shell` enters its namespaces."""
-    (paths.root / "steward.pid").write_text(str(pid))
+def keep(
+    paths: ClusterPaths,
+    started: Started,
+    word: bytes,
+    lock: int,
+    edge: int,
+    steward: int,
+    edges: Mapping[str, Sequence[int]],
+) -> None:
+    """Give the steward its word, serve the edge until it ends, and clean up after it."""
+    (paths.root / "steward.pid").write_text(str(started.pid))
+    rights = array.array("i", [steward, lock])
+    started.lifeline.sendmsg([word], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    os.close(steward)
+    with socket.socket(fileno=edge) as listener:
+        try:
+            _serve(listener, edges, started)
+        finally:
+            started.lifeline.close()
+            cleanup.kill_children()
+            cleanup.remove_files(paths)
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",") if part]
+def receive(connection: socket.socket) -> tuple[bytes, list[int]]:
+    """One message and the descriptors that came with it; an empty one when the other side has gone."""
+    numbers = array.array("i")
+    try:
+        word, ancillary, _, _ = connection.recvmsg(WORD_LIMIT, socket.CMSG_SPACE(8 * numbers.itemsize))
+    except ConnectionError:
+        return b"", []
+    for _, _, content in ancillary:
+        numbers.frombytes(content)
+    for number in numbers:
+        os.set_inheritable(number, False)
+    return word, list(numbers)
 
 
-def _start_steward(
-    paths: ClusterPaths, ours: socket.socket, theirs: socket.socket, listener: int, only_ours: Sequence[int]
-) -> int:
-    """Fork the steward and return its process id. It keeps its end of the lifeline, and the folder's lock."""
+def start_steward(paths: ClusterPaths, network: str) -> Started | None:
+    """Fork the steward, in namespaces of the cluster's own if `network` has them. None when those are refused."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     read, write = os.pipe()
+    separate = network != "loopback"
     if (child := os.fork()) == 0:
         ours.close()
         os.close(read)
-        _become_steward(paths, theirs, listener, write, only_ours)
+        _become_steward(paths, theirs, write, separate)
     os.close(write)
+    theirs.close()
     with open(read) as file:
         text = file.read(32)
-    if os.environ.get("PANAL_NETWORK") == "loopback":
-        return child
+    if not separate:
+        return Started(child, ours)
     os.waitpid(child, 0)
     if not text:
-        raise SystemExit("keeper: the steward could not be started, see the line above")
-    return int(text)
+        ours.close()
+        return None
+    return Started(int(text), ours)
 
 
-def _become_steward(
-    paths: ClusterPaths, lifeline: socket.socket, listener: int, report: int, only_keepers: Sequence[int]
-) -> NoReturn:
+def _become_steward(paths: ClusterPaths, lifeline: socket.socket, report: int, separate: bool) -> NoReturn:
     """In the child: enter the cluster's namespaces, be process 1 in them, and run the steward."""
     code = 1
     try:
-        for number in only_keepers[1:]:
-            os.close(number)
-        if os.environ.get("PANAL_NETWORK") != "loopback":
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        if separate:
             from panal.agents.network.capability import enter_namespaces
 
             enter_namespaces()
@@ -101,34 +149,40 @@ def _become_steward(
                 os._exit(0)
             linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         os.close(report)
+        from . import zygote
+
+        spawner = zygote.fork()
         from .steward import run
 
-        code = run(paths, lifeline, socket.socket(fileno=listener))
-    except BaseException:
-        import traceback
+        code = run(paths, lifeline, spawner)
+    except BaseException as error:
+        if separate and isinstance(error, OSError):
+            sys.stderr.write(f"keeper: {error}\n")
+        else:
+            import traceback
 
-        traceback.print_exc()
+            traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
-def _serve(listener: socket.socket, edges: Mapping[str, Sequence[int]], steward: int, lifeline: socket.socket) -> None:
+def _serve(listener: socket.socket, edges: Mapping[str, Sequence[int]], started: Started) -> None:
     """Hand out sockets until the steward has ended. SIGTERM ends the steward first."""
     wakeup, signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    signal.signal(signal.SIGTERM, lambda number, frame: lifeline.shutdown(socket.SHUT_RDWR))
+    signal.signal(signal.SIGTERM, lambda number, frame: started.lifeline.shutdown(socket.SHUT_RDWR))
     listener.setblocking(True)
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
-    while not _reap(steward):
+    while not _reap(started.pid):
         for descriptor, _ in poll.poll():
             if descriptor == wakeup:
                 os.read(wakeup, 4096)
             else:
-                _hand_out(listener.accept, edges)
+                hand_out(listener.accept, edges)
 
 
 def _reap(steward: int) -> bool:
@@ -144,9 +198,9 @@ def _reap(steward: int) -> bool:
             return False
 
 
-def _hand_out(accept: Callable[[], tuple[socket.socket, object]], edges: Mapping[str, Sequence[int]]) -> None:
+def hand_out(accept: Callable[[], tuple[socket.socket, object]], edges: Mapping[str, Sequence[int]]) -> None:
     """Answer one client of edge.sock, whatever it does."""
-    try:
+    with contextlib.suppress(OSError):
         client, _ = accept()
         with client:
             client.settimeout(REQUEST_SECONDS)
@@ -158,9 +212,7 @@ def _hand_out(accept: Callable[[], tuple[socket.socket, object]], edges: Mapping
             wanted = array.array("i", edges.get(request.strip().decode(errors="replace"), ()))
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, wanted)] if wanted else []
             client.sendmsg([b"\n"], rights)
-    except OSError:
-        return
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:7]))
+    sys.exit(main(sys.argv[1:3]))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import logging
 import os
 import signal
@@ -25,8 +27,9 @@ from panal.paths import ClusterPaths
 from panal.tasks import spawn
 
 from . import zygote
-from .components import Component, components, hosts, modules
+from .components import Component, components, hosts
 from .control import Control, Progress
+from .keeper import receive
 from .orphans import reap
 from .supervise import Supervised
 
@@ -37,16 +40,23 @@ class StartFailed(Exception):
     """The cluster can't start; the message is a sentence for the user."""
 
 
-def run(paths: ClusterPaths, lifeline: socket.socket, listener: socket.socket) -> int:
-    """Run the cluster until it is told to end. Called in a process of its own, with no loop or thread."""
-    signal.set_wakeup_fd(-1)
-    spawner = zygote.fork(modules())
-    log.setup("steward")
+def run(paths: ClusterPaths, lifeline: socket.socket, first: zygote.Zygote) -> int:
+    """Run the cluster until it is told to end. Called in a process of its own, with no loop or thread.
+
+    The word on the lifeline says that it is meant: the keeper's descriptors of steward.sock and of the folder's lock,
+    which is held as long as this process lives.
+    """
     with contextlib.suppress(OSError):
         linux.name_process("panal-steward")
         linux.become_subreaper()
+    word, numbers = receive(lifeline)
+    if not word:
+        return 0
+    os.environ.update(json.loads(word)["environ"])
+    log.setup("steward")
     config = load_cluster(paths.config)
     preparing = _fork_prepare(config, paths)
+    listener, spawner = socket.socket(fileno=numbers[0]), Spawner(first.connection, first.pid)
     orphaned = asyncio.run(Steward(config, paths, spawner, lifeline, listener).main(*preparing))
     cleanup.kill_children()
     if orphaned:
@@ -113,7 +123,7 @@ class Steward:
 
     async def spawn(self, request: SpawnRequest) -> int:
         """As the spawner does; the one that serves now."""
-        return await self._spawner.spawn(request)
+        return await self._spawner.spawn(dataclasses.replace(request, env=dict(os.environ)))
 
     async def _start(self, complaint: int) -> None:
         try:
@@ -168,7 +178,8 @@ class Steward:
         """Its children are ours now; what ended meanwhile is reaped here."""
         if not self._stop.is_set():
             _log.warning("the spawner has ended; starting another one")
-            self._use(zygote.fork(modules()))
+            again = zygote.fork()
+            self._use(Spawner(again.connection, again.pid))
             self._reap()
 
     def _ended(self, pid: int, status: int) -> None:

@@ -58,4 +58,3 @@ def _wait_until_free(paths: ClusterPaths, deadline: float) -> None:
         except OSError:
             return
         time.sleep(0.005)
-

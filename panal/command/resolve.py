@@ -14,6 +14,8 @@ from panal.config import ClusterConfig, NetworkKind, ProxyMode, RuntimeKind
 
 from .failure import Failure
 
+Document = Mapping[str, Any]
+
 CAPABILITY = "panal.agents.network.capability"
 """The part that tries the machine out; known by its name only."""
 
@@ -41,6 +43,11 @@ class Wish:
     network: str | None = None
     proxy_mode: str | None = None
 
+    @property
+    def source(self) -> str:
+        """Where the configuration stands, for messages."""
+        return str(self.config) if self.config is not None else "the command line"
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -55,18 +62,39 @@ def probe(environ: Mapping[str, str]) -> Capability:
     return cast(Capability, importlib.import_module(CAPABILITY).probe(environ))
 
 
-def resolve(wish: Wish, capability: Capability) -> Resolved:
+def read(wish: Wish) -> Document | None:
+    """The configuration file, if one was named. Raises Failure."""
+    try:
+        return clusterfile.read(wish.config) if wish.config is not None else None
+    except ClusterFileError as error:
+        raise Failure(str(error)) from error
+
+
+def name_of(wish: Wish, document: Document | None) -> str:
+    """The cluster's name. Raises Failure for what is no name."""
+    try:
+        return clusterfile.name_of(document, wish.source, wish.name)
+    except ClusterFileError as error:
+        raise Failure(str(error)) from error
+
+
+def guess_network(wish: Wish, document: Document | None) -> str:
+    """What the network will be, most probably: it is tried at once while the rest is being found out."""
+    spec = (document or {}).get("spec")
+    said = wish.network or (spec.get("network") if isinstance(spec, dict) else None)
+    return "loopback" if said == "loopback" else "netns"
+
+
+def resolve(wish: Wish, document: Document | None, capability: Capability) -> Resolved:
     """The configuration. Raises Failure with the file's, the wish's or the machine's sentence."""
     try:
-        document: Mapping[str, Any] | None = clusterfile.read(wish.config) if wish.config is not None else None
-        source = str(wish.config) if wish.config is not None else "the command line"
-        said = clusterfile.wishes(document, source)
+        said = clusterfile.wishes(document, wish.source)
         notes: list[str] = []
         network = choose_network(wish.network or said[0], capability, notes)
         mode = choose_proxy_mode(wish.proxy_mode or said[1], network, capability, notes)
         runtime = choose_runtime(said[2], network, capability)
         config = clusterfile.resolve(
-            document, source, name=wish.name, nodes=wish.nodes, network=network, proxy_mode=mode, runtime=runtime
+            document, wish.source, name=wish.name, nodes=wish.nodes, network=network, proxy_mode=mode, runtime=runtime
         )
     except ClusterFileError as error:
         raise Failure(str(error)) from error

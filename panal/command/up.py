@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,10 @@ from panal.config import ClusterConfig, dump
 from panal.paths import ClusterPaths, panal_home
 
 from .failure import Failure
-from .resolve import Resolved, Wish, probe, resolve
+from .launch import Keeper, launch
+from .resolve import Resolved, Wish, guess_network, name_of, probe, read, resolve
 from .running import answers, configuration, follow, locked, names
 
-KEEPER = "panal.agents.node.keeper"
-PADDING = "-" * 400
-"""Room behind the keeper's arguments: forked components show their own command line there, and the environment behind
-it, by which they are found, stays."""
 API_PORT, HTTP_PORT = 6443, 8080
 """Ports on 127.0.0.1 that are taken when they are free and nothing else was asked for."""
 SOCKET_ROOM = 107 - len("/nodes//runtime.sock") - 20
@@ -37,13 +34,18 @@ __all__ = ["Wish", "up"]
 def up(wish: Wish, environ: Mapping[str, str]) -> None:
     """Start the cluster. Raises Failure."""
     began = process_start()
-    resolved = resolve(wish, probe(environ))
-    paths = ClusterPaths.of(panal_home(environ), resolved.config.name)
+    document = read(wish)
+    paths = ClusterPaths.of(panal_home(environ), name_of(wish, document))
     _check_place(paths)
-    _check_neighbours(resolved.config, environ)
-    for note in resolved.notes:
-        click.echo(f"         {note}")
-    _start(resolved, paths, environ, began)
+    with ExitStack() as stack:
+        lock = _take_place(paths, stack)
+        keeper = launch(paths, guess_network(wish, document), environ, began)
+        stack.push(lambda kind, *_: keeper.forget() if kind is not None else None)
+        resolved = resolve(wish, document, probe(environ))
+        _check_neighbours(resolved.config, environ)
+        for note in resolved.notes:
+            click.echo(f"         {note}")
+        _start(resolved, paths, keeper, lock)
     try:
         _show_stages(paths)
     except KeyboardInterrupt:
@@ -98,24 +100,19 @@ def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None
             ) from error
 
 
-def _start(resolved: Resolved, paths: ClusterPaths, environ: Mapping[str, str], began: float) -> None:
-    """Take the lock, open the sockets, write the configuration, start the keeper."""
-    with ExitStack() as stack:
-        lock = stack.enter_context(locked(paths))
-        if lock is None:
-            lock = _take_over(paths, stack)
-        else:
-            cleanup.kill_processes(paths.root)
-        _empty(paths)
-        stack.push(lambda kind, *_: cleanup.remove_files(paths) if kind is not None else None)
-        edges = stack.enter_context(_edge(resolved.config))
-        config = replace(resolved.config, api_port=_port(edges.api), http_port=_port(edges.http))
-        paths.logs.mkdir(mode=0o700)
-        paths.config.write_bytes(dump(config))
-        os.chmod(paths.config, 0o600)
-        listeners = [stack.enter_context(_listen(path)) for path in (paths.edge_socket, paths.steward_socket)]
-        numbers = [lock, *(one.fileno() for one in listeners), edges.api.fileno(), edges.http.fileno()]
-        _spawn_keeper(paths, numbers, _environment(resolved, paths, environ, began))
+def _take_place(paths: ClusterPaths, stack: ExitStack) -> int:
+    """Lock the cluster's folder and empty it; when what follows fails, it is removed again. Raises Failure."""
+    lock = stack.enter_context(locked(paths))
+    if lock is None:
+        lock = _take_over(paths, stack)
+    if os.listdir(paths.root):
+        cleanup.kill_processes(paths.root)
+        with suppress(Exception):  # the kubeconfig with its context may be unreadable by now
+            cleanup.forget_context(paths)
+        cleanup.empty_folder(paths.root)
+    stack.push(lambda kind, *_: cleanup.remove_files(paths) if kind is not None else None)
+    paths.logs.mkdir(mode=0o700)
+    return lock
 
 
 def _take_over(paths: ClusterPaths, stack: ExitStack) -> int:
@@ -127,18 +124,23 @@ def _take_over(paths: ClusterPaths, stack: ExitStack) -> int:
             f"`panal down --name {name}`, or start another one beside it with `panal up --name OTHER`."
         )
     cleanup.kill_processes(paths.root)
+    paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = stack.enter_context(locked(paths, wait=True))
     assert lock is not None
     return lock
 
 
-def _empty(paths: ClusterPaths) -> None:
-    """Remove what an earlier cluster left, but not the folder itself: we hold its lock."""
-    from contextlib import suppress
-
-    with suppress(Exception):  # the kubeconfig it stands in may be unreadable by now
-        cleanup.forget_context(paths)
-    cleanup.empty_folder(paths.root)
+def _start(resolved: Resolved, paths: ClusterPaths, keeper: Keeper, lock: int) -> None:
+    """Open the sockets, write the configuration, and give the keeper its word."""
+    with ExitStack() as stack:
+        edges = stack.enter_context(_edge(resolved.config))
+        config = replace(resolved.config, api_port=_port(edges.api), http_port=_port(edges.http))
+        paths.config.write_bytes(dump(config))
+        os.chmod(paths.config, 0o600)
+        listeners = [stack.enter_context(_listen(path)) for path in (paths.edge_socket, paths.steward_socket)]
+        words = {"PANAL_NETWORK": config.network, **({} if resolved.low_ports else {"PANAL_LOW_PORTS": "shifted"})}
+        numbers = [lock, *(one.fileno() for one in listeners), edges.api.fileno(), edges.http.fileno()]
+        keeper.go(config.network, words, numbers)
 
 
 class _Edge:
@@ -198,38 +200,6 @@ def _listen(path: Path) -> socket.socket:
     os.chmod(path, 0o600)
     listener.listen(128)
     return listener
-
-
-def _environment(resolved: Resolved, paths: ClusterPaths, environ: Mapping[str, str], began: float) -> dict[str, str]:
-    inherited = {key: value for key, value in environ.items() if key not in ("KUBECONFIG", "PANAL_LOW_PORTS")}
-    return {
-        **inherited,
-        cleanup.MARK: os.fspath(paths.root),
-        "PANAL_NETWORK": resolved.config.network,
-        "PANAL_STARTED": str(began),
-        **({} if resolved.low_ports else {"PANAL_LOW_PORTS": "shifted"}),
-    }
-
-
-def _spawn_keeper(paths: ClusterPaths, numbers: list[int], environ: Mapping[str, str]) -> None:
-    """The keeper, in a session of its own, its words in logs/keeper.log."""
-    log = os.open(paths.logs / "steward.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    for number in numbers:
-        os.set_inheritable(number, True)
-    try:
-        os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-P", "-m", KEEPER, os.fspath(paths.root), *map(str, numbers), PADDING],
-            dict(environ),
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-            ],
-            setsid=True,
-        )
-    finally:
-        os.close(log)
 
 
 def _show_stages(paths: ClusterPaths) -> None:

@@ -6,7 +6,7 @@ import array
 import contextlib
 import socket
 
-from panal.agents.node.keeper import _hand_out
+from panal.agents.node.keeper import hand_out
 
 
 def asked(edges, question: bytes):
@@ -15,7 +15,7 @@ def asked(edges, question: bytes):
     with ours:
         ours.sendall(question)
         ours.shutdown(socket.SHUT_WR)
-        _hand_out(lambda: (theirs, None), edges)
+        hand_out(lambda: (theirs, None), edges)
         data, ancillary, _, _ = ours.recvmsg(16, socket.CMSG_SPACE(64))
     numbers = array.array("i")
     for _, _, content in ancillary:

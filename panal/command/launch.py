@@ -1,0 +1,69 @@
+"""Starting the keeper: early, while the configuration is still being resolved, and then giving it its word."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from panal import cleanup
+from panal.paths import ClusterPaths
+
+KEEPER = "panal.agents.node.keeper"
+PADDING = "-" * 400
+"""Room behind the keeper's arguments, where forked components show their own command lines."""
+PRIVATE = ("KUBECONFIG", "PANAL_LOW_PORTS", "PANAL_NETWORK", cleanup.MARK)
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """A keeper that waits for its word; without one it ends."""
+
+    pid: int
+    control: socket.socket
+
+    def go(self, network: str, environ: Mapping[str, str], descriptors: Sequence[int]) -> None:
+        """Let it start the cluster. The descriptors are those of lock, edge.sock, steward.sock, api and http."""
+        word = json.dumps({"network": network, "environ": dict(environ)}).encode()
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        self.control.sendmsg([word], rights)
+        self.control.close()
+
+    def forget(self) -> None:
+        """It was not meant: wait until it has ended."""
+        self.control.close()
+        with_patience = os.pidfd_open(self.pid)
+        try:
+            import select
+
+            poll = select.poll()
+            poll.register(with_patience, select.POLLIN)
+            if not poll.poll(2000):
+                os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        finally:
+            os.close(with_patience)
+
+
+def launch(paths: ClusterPaths, network: str, environ: Mapping[str, str], began: float) -> Keeper:
+    """Start it, in a session of its own, its words and the steward's in logs/steward.log. Raises OSError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    log = os.open(paths.logs / "steward.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    inherited = {key: value for key, value in environ.items() if key not in PRIVATE}
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", KEEPER, os.fspath(paths.root), network, PADDING],
+            {**inherited, cleanup.MARK: os.fspath(paths.root), "PANAL_STARTED": str(began)},
+            file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), *((os.POSIX_SPAWN_DUP2, log, n) for n in (1, 2))],
+            setsid=True,
+        )
+    finally:
+        os.close(log)
+        theirs.close()
+    return Keeper(pid, ours)
