@@ -165,7 +165,8 @@ class _Containers:
         if (failure := self._seen.failures.get(spec["name"])) is not None:
             return _reason(failure)
         last = self._seen.backoffs.get(spec["name"])
-        if last is not None and self._now < backoff.until(last, ended.finished_at or self._now):
+        starting = spec["name"] in self._seen.busy
+        if last is not None and not starting and self._now < backoff.until(last, ended.finished_at or self._now):
             return {"reason": "CrashLoopBackOff", "message": crash_message(self._pod, spec["name"], last.delay)}
         return None
 
