@@ -34,13 +34,15 @@ class Exchange:
     """Between one client connection and one backend connection, for as long as one request takes."""
 
     __slots__ = (
-        "_client", "_head_only", "_path", "_pending", "_response", "_response_body", "_tries", "_upstream",
+        "_client", "_head", "_head_only", "_path", "_pending", "_response", "_response_body", "_tries", "_upstream",
         "address", "backend", "body", "id", "keep_alive", "over", "received", "request", "route", "sent",
         "started", "status", "tunnel", "upstream_status",
     )  # fmt: skip
 
     def __init__(self, client: Downstream, request: Request, request_id: bytes, started: float) -> None:
         self._client = client
+        self._head = b""
+        """The answer's head, until the first of its body is here."""
         self._head_only = request.method == b"HEAD"
         self._path = request.path
         self._pending: list[bytes] = []
@@ -198,7 +200,8 @@ class Exchange:
         endless = response.framing == "close" and not self._head_only
         if endless or dechunked or (not self.body.done and request.expects_continue) or self._client.proxy.closing:
             self.keep_alive = False
-        self._send(response_head(response, minor=request.minor, keep_alive=self.keep_alive, dechunked=dechunked))
+        # Goes out with the first of the body, in one write.
+        self._head = response_head(response, minor=request.minor, keep_alive=self.keep_alive, dechunked=dechunked)
 
     def _interim(self, response: Response) -> bool:
         if response.status == 101:
@@ -226,11 +229,14 @@ class Exchange:
         except BadMessage as error:
             self._broken(f"sent {error}")
             return False
-        if used:
-            if self.request.minor or self._response is None or self._response.framing != "chunked":
-                self._send(data if used == len(data) else data[:used])
-            else:
-                self._send(body.payload())
+        if used and not self.request.minor and self._response is not None and self._response.framing == "chunked":
+            part = body.payload()
+        else:
+            part = data if used == len(data) else data[:used]
+        if self._head:
+            part, self._head = self._head + part, b""
+        if part:
+            self._send(part)
         if body.done:
             self._complete(clean=used == len(data))
         return body.done
@@ -306,15 +312,9 @@ class Exchange:
         self._client.finished(self)
 
     def log_entry(self, now: float, client: bytes) -> accesslog.Entry:
-        referer = user_agent = b""
-        for name, value in self.request.headers:
-            if len(name) == 7 and name.lower() == b"referer":
-                referer = value
-            elif len(name) == 10 and name.lower() == b"user-agent":
-                user_agent = value
         request = self.request
         return accesslog.Entry(
             client, b"%b %b HTTP/1.%d" % (request.method, request.target, request.minor), self.status, self.sent,
-            referer, user_agent, self.received, now - self.started, self.backend,
+            request.referer, request.user_agent, self.received, now - self.started, self.backend,
             f"{self.address[0]}:{self.address[1]}" if self.address else "", self.upstream_status, self.id,
         )  # fmt: skip

@@ -33,8 +33,7 @@ def request_head(
     drop = request.drop
     seen: dict[bytes, bytes] = {}
     kept = []
-    for name, value in request.headers:
-        lower = name.lower()
+    for lower, (name, value) in zip(request.lower, request.headers, strict=True):
         if lower in _SET_BY_US:
             seen[lower] = seen[lower] + b", " + value if lower in seen else value
         elif lower not in drop and b"_" not in name:
@@ -68,18 +67,14 @@ def request_head(
 
 def request_id_of(request: Request) -> bytes | None:
     """The id the client gave the request, if it is a sensible one."""
-    for name, value in request.headers:
-        if len(name) == 12 and name.lower() == b"x-request-id":
-            return value if 0 < len(value) <= 128 else None
-    return None
+    return request.request_id if 0 < len(request.request_id) <= 128 else None
 
 
 def response_head(response: Response, *, minor: int, keep_alive: bool, dechunked: bool = False) -> bytes:
     """The head for the client, who speaks HTTP/1.`minor`."""
     drop = response.drop
     lines = [b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason)]
-    for name, value in response.headers:
-        lower = name.lower()
+    for lower, (name, value) in zip(response.lower, response.headers, strict=True):
         if lower not in drop and not (dechunked and lower == b"transfer-encoding"):
             lines.append(name + b": " + value + b"\r\n")
     if response.status >= 200:

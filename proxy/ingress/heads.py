@@ -20,7 +20,8 @@ MAX_HEADERS = 128
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
-_FIELDS = re.compile(rb"(" + _TOKEN + rb"):(" + _VALUE + rb")\r\n")
+_FIELDS = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
+"""Takes apart what `_SECTION` has accepted."""
 _SECTION = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+")
 """All header lines. Possessive throughout: it takes as long as the section is, whatever is in it."""
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])\r\n")
@@ -29,7 +30,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?")
 
 Headers = list[tuple[bytes, bytes]]
-"""Names as they were sent, values without the space around them."""
+"""Names as they were sent, values without the space before them."""
 
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"proxy-authenticate"})
 """Meant for the next hop only (RFC 9110, 7.6.1). Transfer-Encoding stays: the body is passed on as it is."""
@@ -53,6 +54,8 @@ class Request:
     minor: int
     """HTTP/1.`minor`."""
     headers: Headers
+    lower: list[bytes]
+    """The headers' names in lower case, in the same order."""
     framing: Framing
     host: bytes
     """The host asked for, in lower case, without a port."""
@@ -66,6 +69,9 @@ class Request:
     expects_continue: bool
     drop: frozenset[bytes]
     """Header names (lower case) that are for this hop only."""
+    request_id: bytes = b""
+    referer: bytes = b""
+    user_agent: bytes = b""
 
 
 @dataclass(slots=True)
@@ -76,6 +82,7 @@ class Response:
     reason: bytes
     minor: int
     headers: Headers
+    lower: list[bytes]
     framing: Framing
     keep_alive: bool
     drop: frozenset[bytes]
@@ -88,7 +95,7 @@ def _fields(head: bytes, start: int) -> Headers:
     fields: Headers = _FIELDS.findall(head, start, len(head) - 2)
     if len(fields) > MAX_HEADERS:
         raise BadMessage(431, "too many headers")
-    return [(name, value.strip(b" \t")) for name, value in fields]
+    return fields
 
 
 _PLAIN: frozenset[bytes] = HOP_BY_HOP
@@ -98,42 +105,56 @@ _PLAIN: frozenset[bytes] = HOP_BY_HOP
 class _Seen:
     """What matters of the headers, gathered in one pass."""
 
+    lower: list[bytes]
     length: int = -1
     codings: bytes = b""
     connection: bytes = b""
     upgrade: bytes = b""
     host: bytes | None = None
     expect: bytes = b""
+    request_id: bytes = b""
+    referer: bytes = b""
+    user_agent: bytes = b""
 
 
-_LOOKED_AT = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"host", b"expect"})
+_FRAMED_BY = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"host", b"expect"})
+_LOGGED = frozenset({b"x-request-id", b"referer", b"user-agent"})
+_LOOKED_AT = _FRAMED_BY | _LOGGED
 
 
 def _look(headers: Headers) -> _Seen:
-    seen = _Seen()
-    for name, value in headers:
-        lower = name.lower()
-        if lower not in _LOOKED_AT:
-            continue
-        if lower == b"content-length":
-            if seen.length >= 0 or not _LENGTH.fullmatch(value):
-                raise BadMessage(400, "Content-Length twice or no number")
-            seen.length = int(value)
-        elif lower == b"transfer-encoding":
-            seen.codings = seen.codings + b"," + value if seen.codings else value
-            if not value:
-                raise BadMessage(400, "empty Transfer-Encoding")
-        elif lower == b"connection":
-            seen.connection += b"," + value.lower()
-        elif lower == b"upgrade":
-            seen.upgrade = value
-        elif lower == b"host":
-            if seen.host is not None:
-                raise BadMessage(400, "Host twice")
-            seen.host = value
-        else:
-            seen.expect = value.lower()
+    seen = _Seen([name.lower() for name, _ in headers])
+    for lower, (_, value) in zip(seen.lower, headers, strict=True):
+        if lower in _LOOKED_AT:
+            _note(seen, lower, value.rstrip(b" \t"))
     return seen
+
+
+def _note(seen: _Seen, lower: bytes, value: bytes) -> None:
+    if lower == b"content-length":
+        if seen.length >= 0 or not _LENGTH.fullmatch(value):
+            raise BadMessage(400, "Content-Length twice or no number")
+        seen.length = int(value)
+    elif lower == b"transfer-encoding":
+        seen.codings = seen.codings + b"," + value if seen.codings else value
+        if not value:
+            raise BadMessage(400, "empty Transfer-Encoding")
+    elif lower == b"connection":
+        seen.connection += b"," + value.lower()
+    elif lower == b"host":
+        if seen.host is not None:
+            raise BadMessage(400, "Host twice")
+        seen.host = value
+    elif lower == b"user-agent":
+        seen.user_agent = value
+    elif lower == b"referer":
+        seen.referer = value
+    elif lower == b"x-request-id":
+        seen.request_id = value
+    elif lower == b"upgrade":
+        seen.upgrade = value
+    else:
+        seen.expect = value.lower()
 
 
 def _framing(seen: _Seen, minor: int, otherwise: Framing) -> Framing:
@@ -176,11 +197,11 @@ def parse_request(head: bytes) -> Request:
         raise BadMessage(400, "malformed Host")
     wants_upgrade = bool(seen.upgrade) and b"upgrade" in seen.connection and minor == 1
     return Request(
-        method, target, minor, headers, framing, host[1].lower().rstrip(b"."), authority, path,
+        method, target, minor, headers, seen.lower, framing, host[1].lower().rstrip(b"."), authority, path,
         keep_alive=not close and (minor == 1 or keep),
         upgrade=seen.upgrade if wants_upgrade else b"",
         expects_continue=seen.expect == b"100-continue" and minor == 1,
-        drop=drop,
+        drop=drop, request_id=seen.request_id, referer=seen.referer, user_agent=seen.user_agent,
     )  # fmt: skip
 
 
@@ -219,7 +240,7 @@ def parse_response(head: bytes) -> Response:
     framing = 0 if status < 200 or status in (204, 304) else _framing(seen, minor, "close")
     drop, close, keep = _options(seen)
     alive = not close and (minor == 1 or keep) and framing != "close"
-    return Response(status, reason or b"", minor, headers, framing, alive, drop)
+    return Response(status, reason or b"", minor, headers, seen.lower, framing, alive, drop)
 
 
 def plain_path(path: bytes) -> str:
