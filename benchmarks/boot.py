@@ -50,7 +50,8 @@ SERVER = (
     "import os, http.server as h\n"
     "class H(h.BaseHTTPRequestHandler):\n"
     "    def do_GET(self):\n"
-    "        self.send_response(200); self.send_header('Content-Length', '3'); self.end_headers(); self.wfile.write(b'ok\\n')\n"
+    "        self.send_response(200); self.send_header('Content-Length', '3'); self.end_headers()\n"
+    "        self.wfile.write(b'ok\\n')\n"
     "    def log_message(self, *a): pass\n"
     "h.ThreadingHTTPServer((os.environ['POD_IP'], 8000), H).serve_forever()\n"
 )
@@ -350,12 +351,9 @@ async def main() -> int:
             run.down()
             shutil.rmtree(home, ignore_errors=True)
     today = datetime.date.today().isoformat()
-    print(
-        f"{today}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, uid {os.geteuid()}"
-    )
-    print(
-        f"network {options.network}, proxy mode {options.proxy_mode}, {options.runs} runs; seconds from the start of the command\n"
-    )
+    machine = f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+    print(f"{today}, {machine}, uid {os.geteuid()}, network {options.network}, proxy mode {options.proxy_mode}")
+    print(f"{options.runs} runs; seconds from the start of the command\n")
     print(f"{'stage':<28}{'min':>8}{'median':>8}{'max':>8}")
     for stage in STAGES:
         values = [result[stage] for result in results]
