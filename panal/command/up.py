@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +25,8 @@ from .running import answers, configuration, follow, locked, names
 
 API_PORT, HTTP_PORT = 6443, 8080
 """Ports on 127.0.0.1 that are taken when they are free and nothing else was asked for."""
-SOCKET_ROOM = 107 - len("/nodes//runtime.sock") - 20
-"""A Unix socket's path has 107 bytes; the longest are those of a node."""
+SOCKET_PATH = 107
+"""Bytes that a Unix socket's path may have."""
 
 __all__ = ["Wish", "up"]
 
@@ -42,6 +42,7 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
         keeper = launch(paths, guess_network(wish, document), environ, began)
         stack.push(lambda kind, *_: keeper.forget() if kind is not None else None)
         resolved = resolve(wish, document, probe(environ))
+        _check_length(_sockets(resolved.config, paths), paths)
         _check_neighbours(resolved.config, environ)
         for note in resolved.notes:
             click.echo(f"         {note}")
@@ -65,16 +66,26 @@ def process_start() -> float:
 
 
 def _check_place(paths: ClusterPaths) -> None:
-    if len(os.fsencode(paths.root)) > SOCKET_ROOM:
-        raise Failure(
-            f"{paths.root} is too long for the sockets in it; choose a shorter folder with PANAL_HOME (at most "
-            f"{SOCKET_ROOM} bytes with /clusters/NAME)."
-        )
+    _check_length([paths.steward_socket], paths)
     try:
         paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chmod(paths.root, 0o700)
     except OSError as error:
         raise Failure(f"{paths.root} can't be made: {error.strerror}; choose another place with PANAL_HOME.") from error
+
+
+def _sockets(config: ClusterConfig, paths: ClusterPaths) -> list[Path]:
+    nodes = [paths.node(node.name) for node in config.nodes]
+    return [*(node.runtime_socket for node in nodes), *(node.proxy_socket for node in nodes)]
+
+
+def _check_length(sockets: Sequence[Path], paths: ClusterPaths) -> None:
+    longest = max(sockets, key=lambda path: len(os.fsencode(path)))
+    if (length := len(os.fsencode(longest))) > SOCKET_PATH:
+        raise Failure(
+            f"{paths.root} is too long a folder for the sockets in it, by {length - SOCKET_PATH} bytes; "
+            "choose a shorter one with PANAL_HOME."
+        )
 
 
 def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None:

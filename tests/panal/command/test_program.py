@@ -1,0 +1,145 @@
+"""The program as it is called: help, errors, and what it says of clusters that are not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from panal.clusterfile import resolve
+from panal.command.failure import Failure
+from panal.command.logs import available, find
+from panal.command.rules import lines
+from panal.command.up import _listen_port
+from panal.config import dump
+from panal.paths import ClusterPaths
+
+
+def panal(*words, home, check=None):
+    environ = {**os.environ, "PANAL_HOME": str(home), "KUBECONFIG": str(home / "kubeconfig")}
+    command = [sys.executable, "-m", "panal.command", *words]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+
+
+def test_help_comes_quickly_and_names_every_sub_command(tmp_path):
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = panal("--help", home=tmp_path)
+        took.append(time.perf_counter() - began)
+    for word in ("up", "down", "status", "kubeconfig", "shell", "rules", "logs"):
+        assert f"\n  {word} " in done.stdout
+    assert min(took) < 0.6  # 0.07 s on an idle machine
+
+
+@pytest.fixture
+def short():
+    """A folder whose path leaves room for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="p") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["kubeconfig"], ["shell", "nodo1"], ["rules", "nodo1"], ["logs", "steward"]]
+)
+def test_without_a_cluster_the_way_to_one_is_told(tmp_path, words):
+    done = panal(*words, home=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "panal: no cluster called 'panal' runs here; start it with `panal up`.\n"
+
+
+def test_down_without_a_cluster_says_so(tmp_path):
+    done = panal("down", "--name", "other", home=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "panal: there is no cluster called 'other'; nothing runs here.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["up", "--name", "../x"], "--name: '../x' is no cluster name"),
+        (["up", "--nodes", "0"], "--nodes: is 0; a cluster has 1 to 200"),
+        (["up", "--config", "/nowhere/c.yaml"], "/nowhere/c.yaml can't be read: No such file or directory"),
+        (["status", "--name", "A"], "'A' is no cluster name"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_leaves_nothing(short, words, told):
+    done = panal(*words, home=short / "home")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (short / "home").exists()
+
+
+def test_a_taken_port_is_named_and_nothing_is_left(short):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file = short / "cluster.yaml"
+        file.write_text(f"apiVersion: panal.dev/v1\nkind: Cluster\nspec: {{edge: {{httpPort: {port}}}}}\n")
+        done = panal("up", "--config", str(file), home=short / "home")
+    assert done.returncode == 1
+    assert f"port {port} of 127.0.0.1 is taken by another program" in done.stderr
+    assert "spec.edge.httpPort" in done.stderr
+    assert not (short / "home").exists()
+
+
+def test_a_home_too_deep_for_sockets_is_refused(tmp_path):
+    done = panal("up", home=tmp_path / ("x" * 90))
+    assert done.returncode == 1
+    assert "choose a shorter one with PANAL_HOME" in done.stderr
+
+
+def test_the_usual_port_is_taken_only_if_it_is_free():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with _listen_port(0, port, "spec.edge.apiPort") as other:
+            assert other.getsockname()[1] not in (0, port)
+        with pytest.raises(Failure, match=rf"port {port} .*spec\.edge\.apiPort"):
+            _listen_port(port, 6443, "spec.edge.apiPort")
+
+
+def test_rules_are_the_lines_that_kube_proxy_gives():
+    assert lines({"mode": "netfilter", "lines": ["a -> b"]}) == ["a -> b"]
+    assert lines({"lines": []}) == ["no Service has rules here yet"]
+    for answer in ([], {}, {"lines": "x"}, None):
+        with pytest.raises(ValueError, match="no table"):
+            lines(answer)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    found = ClusterPaths(tmp_path)
+    config = resolve(None, "-", name=None, nodes=2, network="netns", proxy_mode="userspace", runtime="plain")
+    found.config.write_bytes(dump(config))
+    found.logs.mkdir()
+    (found.logs / "steward.log").write_text("s")
+    for node, pod, container in (
+        ("nodo1", "kube-apiserver-nodo1", "kube-apiserver"),
+        ("nodoa", "kube-proxy-x7k2p", "kube-proxy"),
+    ):
+        folder = found.node(node).pod_logs / f"kube-system_{pod}_uid" / container
+        folder.mkdir(parents=True)
+        (folder / "0.log").write_text("old")
+        (folder / "1.log").write_text("new")
+        os.utime(folder / "0.log", (1, 1))
+    return found
+
+
+def test_logs_are_found_by_the_components_name(paths):
+    assert find(paths, "steward") == paths.logs / "steward.log"
+    for name in ("kube-apiserver", "kube-apiserver-nodo1", "kube-proxy-nodoa"):
+        file = find(paths, name)
+        assert file is not None
+        assert file.read_text() == "new"
+    assert find(paths, "../cluster") is None
+    assert available(paths) == ["kube-apiserver", "kube-apiserver-nodo1", "kube-proxy-nodoa", "steward"]
+
+
+def test_the_configuration_survives_being_written(paths):
+    assert json.loads(paths.config.read_bytes())["name"] == "panal"
