@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import gc
 import importlib
 import os
 import resource
@@ -129,9 +130,9 @@ def _enter_namespaces(request: SpawnRequest) -> None:
 
 
 def build_root(root: str | None, steps: Sequence[Step]) -> None:
-    """Enter `root`, perform the steps, and let go of the old root."""
+    """Enter a new root, perform the steps, and let go of the old one."""
     if root is not None:
-        syscalls.mount(root, root, flags=Mnt.BIND | Mnt.REC)
+        syscalls.mount("tmpfs", root, "tmpfs", Mnt.NODEV, "mode=0755")
         os.chdir(root)
         os.makedirs("." + OLD_ROOT, exist_ok=True)
         syscalls.pivot_root(".", "." + OLD_ROOT)
@@ -151,7 +152,8 @@ def build_root(root: str | None, steps: Sequence[Step]) -> None:
 
 def _mkdir(step: Step) -> None:
     os.makedirs(step.target, exist_ok=True)
-    os.chmod(step.target, step.mode)
+    if step.mode != 0o755:
+        os.chmod(step.target, step.mode)
 
 
 def _write(step: Step) -> None:
@@ -191,12 +193,6 @@ def _chdir(step: Step) -> None:
     os.chdir(step.target)
 
 
-def _copy(step: Step) -> None:
-    import shutil
-
-    shutil.copytree(step.source, step.target, symlinks=True)
-
-
 _STEPS: dict[str, Callable[[Step], None]] = {
     "mkdir": _mkdir,
     "write": _write,
@@ -205,7 +201,6 @@ _STEPS: dict[str, Callable[[Step], None]] = {
     "mount": _mount,
     "readonly": _readonly,
     "chdir": _chdir,
-    "copy": _copy,
 }
 
 
@@ -293,6 +288,7 @@ def _report(report: int, stage: str, error: BaseException) -> None:
 
 def _call(entry: Entry, request: SpawnRequest) -> NoReturn:
     """Run the function as if this were its own interpreter, and end without returning into the server."""
+    gc.enable()
     sys.argv = [request.name or str(request.python), *request.argv]
     sys.stdin = open(0, closefd=False)
     sys.stdout = open(1, "w", buffering=1, closefd=False)

@@ -373,7 +373,6 @@ class Engine:
                     if not self._driver.again(failure):
                         raise
                     _log.warning("%s; trying another way", failure.strerror)
-                    remove_tree(folder / "layer")
         except BaseException:
             if pump is not None:
                 pump.finish()

@@ -31,6 +31,9 @@ class Namespaces:
         """`confined`: a user namespace keeps even privileged programs from the machine."""
         self._state, self._view, self._confined = state, view, confined
         self._abilities = Abilities()
+        self._root = os.path.realpath(state.root / "root")
+        """An empty folder; each container mounts its own root over it, where only it sees it."""
+        os.makedirs(self._root, exist_ok=True)
 
     def prepare(self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path) -> Prepared:
         config, image = container.config, container.image
@@ -52,8 +55,8 @@ class Namespaces:
             join_namespaces={**shared, **processes_of},
             keep_namespaces=kept,
             hostname=hostname if kept else None,
-            root=f"{folder}/layer/root",
-            steps=self._root(sandbox, container, folder, hostname),
+            root=self._root,
+            steps=self._steps(sandbox, container, hostname),
             uid=who.uid,
             gid=who.gid,
             groups=who.groups,
@@ -120,12 +123,9 @@ class Namespaces:
                 keep[name] = str(path)
         return join, keep
 
-    def _root(
-        self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path, hostname: str
-    ) -> tuple[Step, ...]:
+    def _steps(self, sandbox: SandboxRecord, container: ContainerRecord, hostname: str) -> tuple[Step, ...]:
         config, image = container.config, container.image
-        place = str(folder / "layer")
-        made = Layer(place, self._view, self._abilities, image.writable, config.readonly_rootfs)
+        made = Layer(self._root, self._view, self._abilities, image.writable, config.readonly_rootfs)
         made.prepare()
         files = {
             "/etc/hosts": hosts(sandbox.ip, hostname, sandbox.config.host_aliases),
@@ -135,16 +135,14 @@ class Namespaces:
             ),
             **{path: text.replace("@ROOT@", "").replace("@LISTEN:80@", "80") for path, text in image.files.items()},
         }
-        layer.write_files(made, files, [])
+        for path, text in files.items():
+            made.file_at(path, text)
         volumes = [self._volume(made, mount) for mount in sorted(config.mounts, key=_depth)]
         guarded = not self._confined and not config.privileged
         steps = [*made.steps(), *layer.system_steps(self._abilities, guarded=guarded)]
-        if self._abilities.layer == "none":
-            steps += [
-                Step("bind", path, source=OLD_ROOT + where, optional=True)
-                for path in files
-                if (where := made.place(path)) is not None
-            ]
+        if not self._abilities.overlays:
+            placed = [(path, where) for path in files if (where := made.place(path)) not in (None, path)]
+            steps += [Step("bind", path, source=str(where), optional=True) for path, where in placed]
         steps += volumes
         if config.readonly_rootfs:
             steps.append(Step("readonly", "/"))

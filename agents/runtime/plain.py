@@ -18,6 +18,7 @@ from panal.addresses import real_port
 from . import processes
 from .contract import ContainerConfig, Mount, RuntimeFailure
 from .driver import Prepared, check_path
+from .machine import below
 from .program import environment, hosts, program, resolv_conf
 from .request import SpawnRequest
 from .spawner import SpawnFailed
@@ -48,7 +49,7 @@ class Plain:
             python=run.python,
             name=run.name,
             env=self._environment(sandbox, container, root),
-            cwd=_folder(config.working_dir or image.working_dir, root),
+            cwd=_folder(config, config.working_dir or image.working_dir, root),
             uid=config.user if os.geteuid() == 0 else None,
             gid=config.group if os.geteuid() == 0 else None,
             groups=tuple(config.supplemental_groups) if os.geteuid() == 0 else None,
@@ -68,7 +69,7 @@ class Plain:
         return SpawnRequest(
             argv=tuple(command),
             env=self._environment(sandbox, container, root),
-            cwd=_folder(config.working_dir or container.image.working_dir, root),
+            cwd=_folder(config, config.working_dir or container.image.working_dir, root),
             uid=config.user if os.geteuid() == 0 else None,
             gid=config.group if os.geteuid() == 0 else None,
             groups=tuple(config.supplemental_groups) if os.geteuid() == 0 else None,
@@ -180,9 +181,11 @@ def _fill(text: str, root: Path, ip: str, environ: Mapping[str, str] | None = No
     return text.replace("@ROOT@", str(root)).replace("@LISTEN:80@", f"{ip}:{real_port(80, environ)}")
 
 
-def _folder(path: str, root: Path) -> str:
-    """The working folder: among the container's files if it is there, else the machine's, else its root."""
+def _folder(config: ContainerConfig, path: str, root: Path) -> str:
+    """The working folder: one of a volume's, else the machine's, else one among the container's files."""
     inside = root / path.lstrip("/")
-    if path != "/" and inside.is_dir():
+    if any(below(path, check_path(mount.container_path)) for mount in config.mounts) and inside.is_dir():
         return str(inside)
-    return path if path != "/" and os.path.isdir(path) else str(root)
+    if path != "/" and os.path.isdir(path):
+        return path
+    return str(inside if inside.is_dir() else root)

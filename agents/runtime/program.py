@@ -121,6 +121,8 @@ def start_failure(argv: Sequence[str], code: int, message: str, stage: str) -> s
         )
     elif code == 13:
         message = "permission denied"
+    elif code == 8:
+        message = "exec format error"
     return (
         "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
         f"unable to start container process: error during container init: {what}{message}"

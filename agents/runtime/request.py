@@ -16,7 +16,7 @@ import orjson
 OLD_ROOT = "/.panal-old"
 """Where the machine's file system is found inside a new root while its mounts are made; gone afterwards."""
 
-Operation = Literal["mkdir", "write", "symlink", "bind", "mount", "readonly", "chdir", "copy"]
+Operation = Literal["mkdir", "write", "symlink", "bind", "mount", "readonly", "chdir"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Step:
     `mkdir` makes `target` with its parents; `write` makes a file holding `data`; `symlink` makes `target` point to
     `source`; `bind` shows `source` (with what is mounted below it) at `target`, which is made; `mount` mounts `fstype`;
     `readonly` makes the mount at `target` read-only, without those below it; `chdir` enters `target`, so that paths in
-    later `data` may be relative; `copy` copies the folder `source` to `target`. An `optional` step may fail.
+    later `data` may be relative. An `optional` step may fail.
     """
 
     op: Operation
@@ -69,7 +69,7 @@ class SpawnRequest:
     keep_namespaces: Mapping[str, str] = field(default_factory=dict)
     """Name -> an existing file over which the namespace is bind-mounted, so that others can join it."""
     root: str | None = None
-    """A folder that becomes `/` before `steps`; needs a new mnt namespace."""
+    """A folder over which a tmpfs is mounted that becomes `/` before `steps`; needs a new mnt namespace."""
     steps: Sequence[Step] = ()
     hostname: str | None = None
     uid: int | None = None
@@ -91,7 +91,7 @@ def encode(number: int, request: SpawnRequest) -> tuple[bytes, list[int]]:
     """The request as JSON and the descriptors to send with it; `number` comes back in the answer."""
     wanted = {0: request.stdin, 1: request.stdout, 2: request.stderr, **request.fds}
     passed = {target: own for target, own in wanted.items() if own is not None}
-    body = dataclasses.asdict(dataclasses.replace(request, fds={}))
+    body = dataclasses.replace(request, fds={})
     document = {"op": "spawn", "number": number, "targets": list(passed), "request": body}
     return orjson.dumps(document), list(passed.values())
 

@@ -189,6 +189,7 @@ def run(owner: socket.socket, name: str) -> NoReturn:
             set_title([name])
         gc.collect()
         gc.freeze()
+        gc.disable()  # a collection in a child would copy every page; a Python program turns it on again
         Server(owner).serve()
     except BaseException as error:
         code = 1

@@ -9,7 +9,6 @@ Files are replaced, never written in place. They are not synced: a machine that 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import stat
@@ -166,7 +165,7 @@ def _replace(path: Path, record: SandboxRecord | ContainerRecord) -> None:
         path.parent.mkdir(mode=0o700)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, orjson.dumps(dataclasses.asdict(record)))
+        os.write(descriptor, orjson.dumps(record))
     finally:
         os.close(descriptor)
     os.replace(part, path)
