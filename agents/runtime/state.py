@@ -84,18 +84,22 @@ class ContainerRecord:
         )
 
 
+def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+
+
 def sandbox_config(raw: dict[str, Any]) -> SandboxConfig:
     aliases = tuple((address, tuple(names)) for address, names in raw.get("host_aliases", ()))
-    return SandboxConfig(**{**raw, "host_aliases": aliases})
+    return SandboxConfig(**{**_tuples(raw), "host_aliases": aliases})
 
 
 def container_config(raw: dict[str, Any]) -> ContainerConfig:
-    return ContainerConfig(**{**raw, "mounts": tuple(Mount(**mount) for mount in raw.get("mounts", ()))})
+    mounts = tuple(Mount(**mount) for mount in raw.get("mounts", ()))
+    return ContainerConfig(**{**_tuples(raw), "mounts": mounts})
 
 
 def image_spec(raw: dict[str, Any]) -> ImageSpec:
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-    return ImageSpec(**fields)
+    return ImageSpec(**_tuples(raw))
 
 
 def _sandbox(raw: dict[str, Any]) -> SandboxRecord:

@@ -1,0 +1,97 @@
+"""Root file systems as steps, for a machine that is written down here."""
+
+from __future__ import annotations
+
+from panal.agents.runtime.layer import Abilities, Layer, system_steps
+from panal.agents.runtime.machine import View
+from panal.agents.runtime.request import Step
+from panal.agents.runtime.syscalls import Mnt
+
+VIEW = View(
+    overlays=("/nosuch-etc", "/nosuch-var"),
+    binds=("/nosuch-work",),
+    links=(("/bin", "usr/bin"),),
+    empty=("/tmp", "/root"),
+    hidden=("/nosuch-var/panal",),
+    needed=("/root/venv",),
+)
+HERE = "/.panal-old/r"
+FULL = Abilities()
+
+
+def layer(abilities: Abilities = FULL, *, readonly: bool = False, writable: tuple[str, ...] = ()) -> Layer:
+    made = Layer("/r", VIEW, abilities, writable, readonly)
+    made.prepare()
+    return made
+
+
+def mounts(steps: list[Step]) -> list[tuple[str, str, str]]:
+    return [(step.op, step.source, step.target) for step in steps if step.op in ("bind", "mount")]
+
+
+def test_what_is_mounted_where_and_in_which_order() -> None:
+    steps = layer(writable=("/nosuch-var/log/app",)).steps()
+    assert mounts(steps) == [
+        ("mount", "", HERE),
+        ("mount", "overlay", "/nosuch-etc"),
+        ("mount", "overlay", "/nosuch-var"),
+        ("bind", "/.panal-old/nosuch-work", "/nosuch-work"),
+        ("bind", f"{HERE}/own/0", "/nosuch-var/panal"),
+        ("bind", f"{HERE}/own/1", "/nosuch-var/log/app"),
+        ("bind", "/.panal-old/root/venv", "/root/venv"),
+    ]
+    overlay = next(step for step in steps if step.target == "/nosuch-var" and step.op == "mount")
+    assert overlay.data == "userxattr,volatile,lowerdir=/.panal-old/nosuch-var,upperdir=up/1,workdir=wk/1"
+    assert overlay.flags == Mnt.NODEV
+    made = [step.target for step in steps if step.op == "mkdir"]
+    assert {
+        f"{HERE}/wk/1",
+        f"{HERE}/up/1",
+        f"{HERE}/up/1/panal",
+        f"{HERE}/up/1/log/app",
+        f"{HERE}/own/1",
+        "/root/venv",
+    } <= set(made)
+    assert made.index(f"{HERE}/up/1/log") < made.index(f"{HERE}/up/1/log/app")
+    assert next(step for step in steps if step.target == "/tmp").mode == 0o1777
+
+
+def test_files_are_placed_where_they_will_be_seen() -> None:
+    made = layer(writable=("/nosuch-etc/app",))
+    assert made.place("/nosuch-etc/hosts") == f"{HERE}/up/0/hosts"
+    assert made.place("/nosuch-etc/app") == f"{HERE}/up/0/app"
+    assert made.place("/nosuch-etc/app/conf") == f"{HERE}/own/1/conf"
+    assert made.place("/nosuch-work/x") is None
+    assert made.place("/data/x") == "/data/x"
+    made.file_at("/nosuch-var/bin/tool", "text")
+    assert made.steps()[-8:]  # the file is made before anything is mounted over it
+    order = [step.target for step in made.steps()]
+    assert order.index(f"{HERE}/up/1/bin/tool") < order.index("/nosuch-var")
+    assert next(step for step in made.steps() if step.data == "text").mode == 0o755
+
+
+def test_a_readonly_root() -> None:
+    overlay = next(step for step in layer(readonly=True).steps() if step.source == "overlay")
+    assert overlay.flags == Mnt.NODEV | Mnt.RDONLY
+
+
+def test_without_overlays_the_machine_is_shown_read_only() -> None:
+    steps = layer(Abilities(overlays=False)).steps()
+    shown = next(step for step in steps if step.target == "/nosuch-var" and step.op == "bind")
+    assert (shown.source, shown.readonly) == ("/.panal-old/nosuch-var", True)
+
+
+def test_what_is_tried_after_a_refusal() -> None:
+    assert Abilities().after("mount proc at /proc: Operation not permitted") == Abilities(fresh_proc=False)
+    assert Abilities().after("mount overlay at /etc: Invalid argument") == Abilities(overlays=False)
+    assert Abilities(overlays=False).after("mount overlay at /etc: Invalid argument") is None
+    assert Abilities().after("mount /x at /y: No such file or directory") is None
+
+
+def test_the_machines_dangerous_files_are_covered_only_from_its_root() -> None:
+    guarded, free = (mounts(system_steps(Abilities(), guarded=guard)) for guard in (True, False))
+    assert set(guarded) - set(free) >= {
+        ("bind", "/.panal-old/dev/null", "/proc/kcore"),
+        ("bind", "/proc/sys", "/proc/sys"),
+    }
+    assert ("bind", "/.panal-old/proc", "/proc") in mounts(system_steps(Abilities(fresh_proc=False), guarded=False))
