@@ -31,14 +31,26 @@ class Component:
     arguments: tuple[str, ...]
     host: str
     """The host of the LAN, or node, it runs on."""
+    early: bool = False
+    """It is started by the early spawner, which has imported less."""
     once: bool = False
     """It ends by itself when its work is done: an exit code of 0 is no reason to start it again."""
 
 
 def modules() -> list[str]:
-    """Every module that some process of the cluster begins with."""
-    entries = [*BUNDLED.values(), RUNTIME, KUBELET, LOAD_BALANCER, EXTERNAL_DNS, BRING_UP]
-    return [entry.partition(":")[0] for entry in entries]
+    """The modules that the processes of the control plane begin with."""
+    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    return [_module(entry) for entry in (RUNTIME, KUBELET, *(BUNDLED[f"panal/{name}"] for name in names))]
+
+
+def later_modules() -> list[str]:
+    """Those that the others begin with."""
+    entries = [BRING_UP, *BUNDLED.values(), LOAD_BALANCER, EXTERNAL_DNS]
+    return [module for module in map(_module, entries) if module not in modules()]
+
+
+def _module(entry: str) -> str:
+    return entry.partition(":")[0]
 
 
 def components(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component]:
@@ -48,11 +60,12 @@ def components(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component
     found: list[Component] = []
     for node in nodes:
         file = str(paths.node(node.name).config)
+        early = node.name == first.name
         found += [
-            Component(f"runtime-{node.name}", "panal-runtime", RUNTIME, (f"--config={file}",), node.name),
-            Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}",), node.name),
+            Component(f"runtime-{node.name}", "panal-runtime", RUNTIME, (f"--config={file}",), node.name, early),
+            Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}",), node.name, early),
         ]
-        if node.name == first.name:
+        if early:
             found.append(Component("bring-up", "panal-bring-up", BRING_UP, (str(paths.root),), node.name, once=True))
     return [*found, _external_dns(config, paths), _load_balancer(config, paths)]
 

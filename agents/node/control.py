@@ -36,6 +36,11 @@ class Progress:
             self.over = self.over or last or failed
             self._changed.notify_all()
 
+    async def finished(self) -> None:
+        """Wait until no stage follows."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.over)
+
     async def after(self, count: int) -> list[dict[str, Any]]:
         """The events from number `count` on, as soon as there are any; none when it is over."""
         async with self._changed:

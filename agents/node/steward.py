@@ -56,8 +56,8 @@ def run(paths: ClusterPaths, lifeline: socket.socket, first: zygote.Zygote) -> i
     log.setup("steward")
     config = load_cluster(paths.config)
     preparing = _fork_prepare(config, paths)
-    listener, spawner = socket.socket(fileno=numbers[0]), Spawner(first.connection, first.pid)
-    orphaned = asyncio.run(Steward(config, paths, spawner, lifeline, listener).main(*preparing))
+    listener = socket.socket(fileno=numbers[0])
+    orphaned = asyncio.run(Steward(config, paths, first, lifeline, listener).main(*preparing))
     cleanup.kill_children()
     if orphaned:
         cleanup.remove_files(paths)
@@ -88,7 +88,7 @@ class Steward:
         self,
         config: ClusterConfig,
         paths: ClusterPaths,
-        spawner: Spawner,
+        first: zygote.Zygote,
         lifeline: socket.socket,
         listener: socket.socket,
     ) -> None:
@@ -96,7 +96,8 @@ class Steward:
         self._paths = paths
         self._lifeline = lifeline
         self._listener = listener
-        self._spawner = spawner
+        self._spawner = Spawner(first.connection, first.pid)
+        self._early: Spawner | None = Spawner(first.early, -1)
         self._stop = asyncio.Event()
         self._orphaned = False
         self._supervised: list[Supervised] = []
@@ -113,6 +114,8 @@ class Steward:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_reader(self._lifeline, self._keeper_gone)
         self._use(self._spawner)
+        self._early.on_exit(self._ended)
+        self._early.on_lost(self._early_spawner_lost)
         server = await Control(self._progress, self._status, self._stop.set).serve(self._listener)
         starting = spawn(self._start(complaint), name="start the cluster")
         await self._stop.wait()
@@ -121,9 +124,10 @@ class Steward:
         loop.remove_signal_handler(signal.SIGCHLD)
         return self._orphaned
 
-    async def spawn(self, request: SpawnRequest) -> int:
-        """As the spawner does; the one that serves now."""
-        return await self._spawner.spawn(dataclasses.replace(request, env=dict(os.environ)))
+    async def spawn(self, request: SpawnRequest, *, early: bool) -> int:
+        """By the spawner that serves now."""
+        spawner = self._early if early and self._early is not None else self._spawner
+        return await spawner.spawn(dataclasses.replace(request, env=dict(os.environ)))
 
     async def _start(self, complaint: int) -> None:
         try:
@@ -131,6 +135,8 @@ class Steward:
             await self._prepared(complaint)
             for component in components(self._config, self._paths):
                 self._supervise(component, spaces[component.host])
+            await self._progress.finished()
+            self._let_early_spawner_go()
         except (OSError, StartFailed) as error:
             _log.error("the cluster can't start: %s", error)
             await self._progress.add("failed", str(error), failed=True)
@@ -168,6 +174,17 @@ class Steward:
         self._supervised.append(supervised)
         spawn(supervised.run(), name=f"supervise {component.name}")
 
+    def _let_early_spawner_go(self) -> None:
+        """It has done its work; its children are ours from now on."""
+        if self._early is not None:
+            self._early.close()
+            self._early = None
+
+    def _early_spawner_lost(self) -> None:
+        """The other one does its work."""
+        self._early = None
+        self._reap()
+
     def _use(self, spawner: Spawner) -> None:
         self._spawner = spawner
         self._helpers.add(spawner.pid)
@@ -179,6 +196,7 @@ class Steward:
         if not self._stop.is_set():
             _log.warning("the spawner has ended; starting another one")
             again = zygote.fork()
+            again.early.close()
             self._use(Spawner(again.connection, again.pid))
             self._reap()
 

@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 class Starter(Protocol):
-    """What can start a process: a Spawner, or whoever stands in for it."""
+    """Who starts processes; `early` asks for the spawner that is ready first, where there still is one."""
 
-    async def spawn(self, request: SpawnRequest) -> int: ...
+    async def spawn(self, request: SpawnRequest, *, early: bool) -> int: ...
 
 
 def pause_after(quick_ends: int) -> float:
@@ -88,7 +88,7 @@ class Supervised:
             netns=self._space.netns,
         )
         try:
-            self.pid = await self._starter.spawn(request)
+            self.pid = await self._starter.spawn(request, early=self.component.early and self.starts == 0)
             self.starts += 1
             _log.info("%s is process %d", self.component.name, self.pid)
         except OSError as error:

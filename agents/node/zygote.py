@@ -1,7 +1,8 @@
 """The process that everything is forked from: it imports every component once, then serves as a spawner.
 
 It is forked off before the steward has imported or done anything, and imports while the configuration is resolved and
-the LAN is built; what is asked of it meanwhile waits in its socket.
+the LAN is built; what is asked of it meanwhile waits in its socket. What the control plane's node needs is imported
+first, and served at once by an early copy of it: the API server starts while the rest is still being imported.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,35 +24,50 @@ LATE = ("uvloop", "aiohttp", "ssl", "sqlite3", "encodings.idna", "concurrent.fut
 
 @dataclass(frozen=True)
 class Zygote:
+    """Both spawners: their process ids, where they are known, and the sockets that they are asked by."""
+
     pid: int
     connection: socket.socket
+    early: socket.socket
 
 
 def fork() -> Zygote:
     """Fork it. The caller may run an event loop by now: the child closes all it inherits but its streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    early, served_early = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if (pid := os.fork()) == 0:
-        code = 1
         try:
             signal.set_wakeup_fd(-1)
             ours.close()
-            _import_everything()
-            from panal.agents.runtime import server
-
-            server.run(theirs, NAME)
+            early.close()
+            _be_spawner(theirs, served_early)
         finally:
-            os._exit(code)
-    theirs.close()
-    ours.setblocking(False)
-    return Zygote(pid, ours)
+            os._exit(1)
+    for connection in (theirs, served_early):
+        connection.close()
+    for connection in (ours, early):
+        connection.setblocking(False)
+    return Zygote(pid, ours, early)
 
 
-def _import_everything() -> None:
-    from .components import modules
+def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
+    from panal.agents.runtime import server
+
+    from .components import later_modules, modules
 
     with _without_certificates():
-        for module in (*modules(), *LATE):
-            _load(module)
+        _load_all((*modules(), *LATE))
+    if os.fork() == 0:
+        server.run(early_owner, NAME)
+    early_owner.close()
+    with _without_certificates():
+        _load_all(later_modules())
+    server.run(owner, NAME)
+
+
+def _load_all(modules: Iterable[str]) -> None:
+    for module in modules:
+        _load(module)
 
 
 def _load(module: str) -> None:

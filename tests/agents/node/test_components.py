@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from panal.agents.node.components import components, hosts, modules
+from panal.agents.node.components import components, hosts, later_modules, modules
 from panal.clusterfile import resolve
 from panal.paths import ClusterPaths
 
@@ -36,7 +36,14 @@ def test_the_companys_dns_knows_every_host_of_the_lan():
     assert sum(argument.startswith("--record=") for argument in dns.arguments) == len(hosts(CONFIG))
 
 
-@pytest.mark.parametrize("name", sorted(set(modules())))
+@pytest.mark.parametrize("name", [*modules(), *later_modules()])
 def test_every_component_can_be_imported_and_has_its_entry(name):
     module = importlib.import_module(name)
     assert callable(module.main)
+
+
+def test_what_is_started_early_needs_no_module_that_comes_later():
+    early = [component for component in components(CONFIG, PATHS) if component.early]
+    assert [component.name for component in early] == ["runtime-nodo1", "kubelet-nodo1"]
+    assert {component.entry.partition(":")[0] for component in early} <= set(modules())
+    assert not set(modules()) & set(later_modules())

@@ -25,7 +25,7 @@ class Processes:
         self._pids = itertools.count(100)
         self._started = asyncio.Queue()
 
-    async def spawn(self, request):
+    async def spawn(self, request, *, early):
         self.requests.append(request)
         if self.refuse:
             self.refuse -= 1
