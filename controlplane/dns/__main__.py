@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from panal import log
 from panal.addresses import in_loopback, real_port
 from panal.client import Client
+from panal.kubeconfig import KubeconfigError
 from panal.tasks import run_until_signal
 
 from .cluster import ClusterWatch
@@ -19,6 +21,7 @@ from .health import health_servers
 from .server import Responder, Server
 from .zones import ClusterZones
 
+_log = logging.getLogger(__name__)
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
@@ -33,7 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         upstreams = parse_forwards(options.forward, resolvers(RESOLV_CONF, exclude=own))
     except ValueError as error:
         _parser().error(f"--forward: {error}")
-    return run_until_signal(lambda: _serve(options, bind, pod_ip, Forwarder(upstreams)))
+    try:
+        client = Client.from_kubeconfig(options.kubeconfig) if options.kubeconfig else Client.in_cluster(os.environ)
+        return run_until_signal(lambda: _serve(options, bind, pod_ip, Forwarder(upstreams), client))
+    except KeyError as error:
+        _log.critical("not in a pod (%s is not set), and no --kubeconfig", error)
+    except (OSError, KubeconfigError) as error:
+        _log.critical("%s", error)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,8 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(options: argparse.Namespace, bind: str, pod_ip: str | None, forwarder: Forwarder) -> None:
-    client = Client.from_kubeconfig(Path(options.kubeconfig)) if options.kubeconfig else Client.in_cluster(os.environ)
+async def _serve(
+    options: argparse.Namespace, bind: str, pod_ip: str | None, forwarder: Forwarder, client: Client
+) -> None:
     address = options.cluster_dns or pod_ip
     zones = ClusterZones(options.cluster_domain, ttl=options.ttl, serial=int(time.time()), address=address)
     responder = Responder(zones.zones, forwarder)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from panal.addresses import real_port
+
 from . import wire
 
 TIMEOUT = 1.5
@@ -60,13 +62,14 @@ def parse_forwards(options: Iterable[str], default: Sequence[str]) -> dict[bytes
     for option in options:
         zone, _, addresses = option.rpartition("=")
         origin = wire.name(zone)
-        found = tuple(_upstream(text) for text in addresses.split(",") if text)
+        found = tuple(_upstream(text, real_port) for text in addresses.split(",") if text)
         table[origin] = table.get(origin, ()) + found
-    table.setdefault(wire.ROOT, tuple(_upstream(text) for text in default))
+    table.setdefault(wire.ROOT, tuple(_upstream(text, lambda port: port) for text in default))
     return table
 
 
-def _upstream(text: str) -> Upstream:
+def _upstream(text: str, bound_port: Callable[[int], int]) -> Upstream:
+    """`bound_port` is where a port is found: the cluster's hosts may be in the loopback network, the machine's not."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
         port = port.lstrip(":")
@@ -75,7 +78,7 @@ def _upstream(text: str) -> Upstream:
     else:
         host, port = text, ""
     wire.address_data(host)
-    return Upstream(host, int(port or 53))
+    return Upstream(host, bound_port(int(port or 53)))
 
 
 def resolvers(path: Path, exclude: Iterable[str] = ()) -> list[str]:

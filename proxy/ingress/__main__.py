@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 
 from panal import log
 from panal.addresses import in_loopback, localized, real_port
 from panal.client import Client
+from panal.kubeconfig import KubeconfigError
 from panal.tasks import run_until_signal
 
 from .accesslog import AccessLog, unblocked
@@ -21,6 +22,8 @@ from .downstream import Timeouts
 from .proxy import Proxy
 from .server import Server
 from .tls import Certificates
+
+_log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(f"--publish-status-address: {error}")
     publish = Publish(addresses, (namespace, service) if service else None)
-    return run_until_signal(lambda: _serve(options, publish))
+    try:
+        client = Client.from_kubeconfig(options.kubeconfig) if options.kubeconfig else Client.in_cluster(os.environ)
+        return run_until_signal(lambda: _serve(options, publish, client))
+    except KeyError as error:
+        _log.critical("not in a pod (%s is not set), and no --kubeconfig", error)
+    except (OSError, KubeconfigError) as error:
+        _log.critical("%s", error)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,8 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(options: argparse.Namespace, publish: Publish) -> None:
-    client = Client.from_kubeconfig(Path(options.kubeconfig)) if options.kubeconfig else Client.in_cluster(os.environ)
+async def _serve(options: argparse.Namespace, publish: Publish, client: Client) -> None:
     proxy = Proxy(Timeouts(), log=AccessLog(unblocked(1)), trust_forwarded=options.use_forwarded_headers)
     selection = Selection(options.controller_class, options.ingress_class, options.watch_ingress_without_class)
     controller = IngressController(client, selection, publish, proxy.apply, socket.gethostname())

@@ -30,7 +30,7 @@ class Options:
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
     body_size: int = 0
-    """The largest request body; 0 is no limit. Only a body whose length is told beforehand is refused."""
+    """The largest request body (with the lines of its chunks); 0 is no limit."""
 
 
 DEFAULT = Options()
@@ -42,7 +42,10 @@ def options(annotations: Mapping[str, str]) -> tuple[Options, list[str]]:
     complaints: list[str] = []
     for key, value in annotations.items():
         prefix = next((prefix for prefix in PREFIXES if key.startswith(prefix)), None)
-        if prefix is None or (known := _KNOWN.get(key[len(prefix) :])) is None:
+        if prefix is None:
+            continue
+        if (known := _KNOWN.get(key[len(prefix) :])) is None:
+            complaints.append(f"annotation {key} is not supported")
             continue
         field, read = known
         try:

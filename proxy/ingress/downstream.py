@@ -46,6 +46,8 @@ class Downstream(asyncio.Protocol):
         """What has come and isn't read yet: a head's beginning, or later requests."""
         self._exchange: Exchange | None = None
         self._paused = False
+        self._full = False
+        """The client doesn't read what it gets: no further request is begun."""
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
@@ -87,12 +89,17 @@ class Downstream(asyncio.Protocol):
         self.proxy.left(self)
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._exchange is not None:
             self._exchange.client_paused(True)
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._exchange is not None:
             self._exchange.client_paused(False)
+        elif self._data:
+            self.pause(False)
+            self._read()
 
     # Reading.
 
@@ -126,6 +133,10 @@ class Downstream(asyncio.Protocol):
         return bool(self._data)
 
     def _read_head(self) -> bool:
+        if self._full:
+            if len(self._data) > MAX_AHEAD:
+                self.pause(True)
+            return False
         data = self._data
         if data[:1] in b"\r\n":  # empty lines before a request are skipped (RFC 9112, 2.2)
             data = self._data = data.lstrip(b"\r\n")

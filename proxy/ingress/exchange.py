@@ -34,12 +34,13 @@ class Exchange:
     """Between one client connection and one backend connection, for as long as one request takes."""
 
     __slots__ = (
-        "_client", "_head", "_head_only", "_path", "_pending", "_response", "_response_body", "_tries", "_upstream",
-        "address", "backend", "body", "id", "keep_alive", "over", "received", "request", "route", "sent",
+        "_body_size", "_client", "_head", "_head_only", "_path", "_pending", "_response", "_response_body",
+        "_tries", "_upstream", "address", "backend", "body", "id", "keep_alive", "over", "received", "request", "route", "sent",
         "started", "status", "tunnel", "upstream_status",
     )  # fmt: skip
 
     def __init__(self, client: Downstream, request: Request, request_id: bytes, started: float) -> None:
+        self._body_size = 0
         self._client = client
         self._head = b""
         """The answer's head, until the first of its body is here."""
@@ -91,6 +92,7 @@ class Exchange:
         used = self.body.feed(data)
         if used:
             self.received += used
+            self._check_size(used)
             part = data if used == len(data) else data[:used]
             if self._upstream is not None:
                 self._upstream.write(part)
@@ -101,6 +103,12 @@ class Exchange:
         if self.body.done and self.over:
             self._client.next()
         return used
+
+    def _check_size(self, size: int) -> None:
+        self._body_size += size
+        limit = self.route.options.body_size if self.route is not None else 0
+        if limit and self._body_size > limit and not self.over:
+            raise BadMessage(413, "the body is larger than allowed")
 
     def client_tunnelled(self, data: bytes) -> None:
         self.received += len(data)

@@ -42,6 +42,7 @@ class Upstream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._head = b""
         self._in_head = True
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -59,8 +60,9 @@ class Upstream(asyncio.Protocol):
             self._transport.write(data)
 
     def pause(self, paused: bool) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or paused == self._paused or self._transport.is_closing():
             return
+        self._paused = paused
         if paused:
             self._transport.pause_reading()
         else:
@@ -71,6 +73,7 @@ class Upstream(asyncio.Protocol):
         self._exchange = None
         self.fresh = False
         self._head = b""
+        self.pause(False)
         self._pool.keep(self)
 
     def abort(self) -> None:
@@ -144,9 +147,10 @@ class Pool:
         """A new connection; raises OSError or TimeoutError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
-            _, upstream = await loop.create_connection(
-                lambda: Upstream(self, address), address[0], self._port(address[1])
-            )
+            host, port = address
+            if host.startswith("127."):  # ports are shifted in the loopback network only
+                port = self._port(port)
+            _, upstream = await loop.create_connection(lambda: Upstream(self, address), host, port)
         return upstream
 
     def keep(self, upstream: Upstream) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..server import Responder, Server
 from .hosts import CompanyZones
 from .learn import Learner
 
+_log = logging.getLogger(__name__)
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
@@ -33,7 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         client = Client.from_kubeconfig(options.kubeconfig) if options.kubeconfig else None
     except (ValueError, KubeconfigError) as error:
         _parser().error(str(error))
-    return run_until_signal(lambda: _serve(serving, options.port, zones, Forwarder(upstreams), client))
+    try:
+        return run_until_signal(lambda: _serve(serving, options.port, zones, Forwarder(upstreams), client))
+    except OSError as error:
+        _log.critical("%s", error)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -262,12 +262,14 @@ def test_annotations_that_make_no_sense_are_ignored_with_a_complaint() -> None:
             "nginx.ingress.kubernetes.io/ssl-redirect": "yes",
             "nginx.ingress.kubernetes.io/proxy-connect-timeout": "0",
             "nginx.ingress.kubernetes.io/permanent-redirect": "http://x/\r\nSet-Cookie: a=b",
+            "nginx.ingress.kubernetes.io/auth-url": "http://x",
             "example.org/unknown": "whatever",
         }
     )
     assert (found.body_size, found.read_timeout, found.service_upstream) == (8 << 20, 3600.0, True)
     assert (found.ssl_redirect, found.connect_timeout, found.permanent_redirect) == (True, 5.0, "")
-    assert len(complaints) == 3
+    assert len(complaints) == 4
+    assert complaints[-1] == "annotation nginx.ingress.kubernetes.io/auth-url is not supported"
 
 
 OURS = {"metadata": {"name": "panal"}, "spec": {"controller": "panal.dev/ingress-controller"}}

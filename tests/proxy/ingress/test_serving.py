@@ -482,6 +482,51 @@ async def test_a_body_larger_than_allowed_is_refused_before_it_comes(ingress: In
     assert status(said) == 413
 
 
+async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_larger_than_allowed(ingress: Ingress) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+
+    async with backend(talk) as address:
+        ingress.route(address, body_size=10)
+        head = b"POST / HTTP/1.1\r\nHost: a.com\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert status(await ingress.say(head + b"5\r\nhello\r\n5\r\nhello\r\n", step=100)) == 413
+
+
+async def test_a_client_that_never_reads_is_not_answered_without_end(ingress: Ingress) -> None:
+    ingress.route()
+    _, writer = await ingress.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            while True:
+                writer.write(GET * 500)
+                await writer.drain()
+    answered = sum(ingress.proxy.requests.values())
+    await asyncio.sleep(0.1)
+    assert sum(ingress.proxy.requests.values()) == answered
+    (client,) = ingress.proxy._connections
+    assert client._transport is not None
+    assert client._transport.get_write_buffer_size() < 200_000
+    assert len(client._data) < 500_000
+    writer.transport.abort()  # type: ignore[attr-defined]
+
+
+async def test_a_client_that_reads_late_gets_every_answer(ingress: Ingress) -> None:
+    body = b"x" * 100_000
+    async with backend(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + body)) as address:
+        ingress.route(address)
+        reader, writer = await ingress.connect()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(GET * 99 + LAST)
+        await asyncio.sleep(0.3)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        said = await asyncio.wait_for(reader.read(), 10)
+        assert said.count(b"HTTP/1.1 200 OK") == 100
+        assert said.count(body) == 100
+        writer.close()
+    assert sum(ingress.proxy.requests.values()) == 100
+
+
 async def test_a_client_that_goes_away_takes_its_request_with_it(ingress: Ingress) -> None:
     gone = asyncio.Event()
 
