@@ -35,8 +35,8 @@ class Exchange:
 
     __slots__ = (
         "_body_size", "_client", "_head", "_head_only", "_path", "_pending", "_response", "_response_body",
-        "_tries", "_upstream", "address", "backend", "body", "id", "keep_alive", "over", "received", "request", "route", "sent",
-        "started", "status", "tunnel", "upstream_status",
+        "_tries", "_upstream", "address", "backend", "body", "id", "keep_alive", "over", "received", "request", "route",
+        "sent", "started", "status", "tunnel", "upstream_status",
     )  # fmt: skip
 
     def __init__(self, client: Downstream, request: Request, request_id: bytes, started: float) -> None:
