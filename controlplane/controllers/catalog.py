@@ -10,12 +10,14 @@ from .deployment.reconcile import Deployments
 from .endpoints.reconcile import Endpoints
 from .endpointslice.reconcile import EndpointSlices
 from .garbage.reconcile import Garbage
+from .job.reconcile import Jobs
 from .namespace.reconcile import Namespaces
 from .nodelifecycle.reconcile import NodeLifecycle
 from .podgc.reconcile import PodGC
 from .replicaset.reconcile import ReplicaSets, ReplicationControllers
 from .rootca.reconcile import RootCA
 from .serviceaccount.reconcile import ServiceAccounts
+from .statefulset.reconcile import StatefulSets
 
 CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("serviceaccount-controller", ServiceAccounts),
@@ -25,6 +27,8 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("replicaset-controller", ReplicaSets),
     ("replicationcontroller-controller", ReplicationControllers),
     ("daemonset-controller", DaemonSets),
+    ("statefulset-controller", StatefulSets),
+    ("job-controller", Jobs),
     ("endpointslice-controller", EndpointSlices),
     ("endpoints-controller", Endpoints),
     ("namespace-controller", Namespaces),

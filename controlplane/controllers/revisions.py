@@ -32,7 +32,9 @@ def find_equal(revisions: Iterable[Object], owner: Object) -> Object | None:
     return next((item for item in reversed(ordered(revisions)) if normal(item.get("data") or {}) == wanted), None)
 
 
-def new_revision(owner: Object, api_version: str, kind: str, revision: int, collisions: int | None) -> Object:
+def new_revision(
+    owner: Object, api_version: str, kind: str, revision: int, collisions: int | None, *, hash_label: str = HASH
+) -> Object:
     template = spec(owner).get("template") or {}
     digest = template_hash(template, collisions)
     return {
@@ -41,7 +43,7 @@ def new_revision(owner: Object, api_version: str, kind: str, revision: int, coll
         "metadata": {
             "name": f"{name(owner)}-{digest}",
             "namespace": namespace(owner),
-            "labels": {**((template.get("metadata") or {}).get("labels") or {}), HASH: digest},
+            "labels": {**((template.get("metadata") or {}).get("labels") or {}), hash_label: digest},
             "annotations": _annotations(owner),
             "ownerReferences": [controller_reference(owner, api_version, kind)],
         },

@@ -1,0 +1,1 @@
+"""Pods that run until enough of them have succeeded: Jobs."""

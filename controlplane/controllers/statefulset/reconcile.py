@@ -1,0 +1,144 @@
+"""Runs StatefulSets: keeps their revisions, claims, pods and status as `decide` says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from panal.controllers import Controller
+from panal.errors import AlreadyExists, NotFound, StatusError
+from panal.informer import Applied, Deleted, Delta
+from panal.resources import CONTROLLERREVISIONS, PERSISTENTVOLUMECLAIMS, PODS, STATEFULSETS
+
+from ..context import Context, by_owner
+from ..expectations import Expectations
+from ..meta import Key, Object, controller_of, is_deleting, key, labels, name, namespace, spec, status, uid
+from ..podcontrol import is_terminating
+from ..pods import next_available
+from ..revisions import HASH, find_equal, new_revision, number, surplus
+from . import decide
+
+
+class StatefulSets:
+    def __init__(self, context: Context) -> None:
+        informers = context.informers
+        self._context = context
+        self._events = context.recorder("statefulset-controller")
+        self._pods_by_owner = informers.index(PODS, by_owner)
+        self._revisions_by_owner = informers.index(CONTROLLERREVISIONS, by_owner)
+        self._sets = informers.of(STATEFULSETS)
+        self._pods = informers.of(PODS)
+        self._revisions = informers.of(CONTROLLERREVISIONS)
+        self._expectations: Expectations[Key] = Expectations()
+        self._controller: Controller[Key] = Controller("statefulset", self.reconcile, workers=4)
+        self._sets.subscribe(self._on_set)
+        self._pods.subscribe(self._on_pod)
+
+    async def run(self) -> None:
+        await self._context.ready(self._sets, self._pods, self._revisions)
+        await self._controller.run()
+
+    def _on_set(self, delta: Delta) -> None:
+        self._controller.queue.add(key(delta.new if isinstance(delta, Applied) else delta.old))
+
+    def _on_pod(self, delta: Delta) -> None:
+        pod = delta.new if isinstance(delta, Applied) else delta.old
+        reference = controller_of(pod)
+        if reference is None or reference.get("kind") != "StatefulSet":
+            return
+        owner = namespace(pod), str(reference.get("name"))
+        if isinstance(delta, Applied) and delta.old is None:
+            self._expectations.created(owner)
+        if isinstance(delta, Deleted) or is_deleting(pod):
+            self._expectations.deleted(owner, uid(pod))
+        self._controller.queue.add(owner)
+
+    async def reconcile(self, which: Key) -> float | None:
+        owner = self._sets.get(*which)
+        if owner is None:
+            self._expectations.forget(which)
+            return None
+        if is_deleting(owner) or not self._expectations.satisfied(which, time.monotonic()):
+            return None
+        pods = self._pods_by_owner.get(("owner", uid(owner)))
+        revisions = await self._revise(owner, pods)
+        now = self._context.now()
+        try:
+            await self._act(which, owner, decide.plan(owner, pods, revisions, now), revisions)
+        except StatusError as error:
+            if is_terminating(error):
+                return None
+            raise
+        wanted = decide.new_status(owner, pods, revisions, now)
+        if wanted != status(owner):
+            await self._context.client.update_status(STATEFULSETS, {**owner, "status": wanted})
+        return next_available(pods, int(spec(owner).get("minReadySeconds") or 0), self._context.now())
+
+    async def _revise(self, owner: Object, pods: Sequence[Object]) -> decide.Revisions:
+        client = self._context.client
+        known = self._revisions_by_owner.get(("owner", uid(owner)))
+        newest = max((number(item) for item in known), default=0)
+        update = find_equal(known, owner)
+        if update is None:
+            collisions = status(owner).get("collisionCount")
+            wanted = new_revision(
+                owner, "apps/v1", "StatefulSet", newest + 1, collisions, hash_label=decide.REVISION_HASH
+            )
+            try:
+                update = await client.create(CONTROLLERREVISIONS, wanted, namespace(owner))
+            except AlreadyExists:
+                update = await client.get(CONTROLLERREVISIONS, name(wanted), namespace(owner))
+        elif number(update) < newest:
+            update = await client.update(CONTROLLERREVISIONS, {**update, "revision": newest + 1})
+        said = status(owner).get("currentRevision")
+        current = next((item for item in known if name(item) == said), update)
+        live = {labels(pod).get(HASH, "") for pod in pods} | {name(current), name(update)}
+        limit = spec(owner).get("revisionHistoryLimit")
+        for old in surplus(known, live, 10 if limit is None else limit):
+            try:
+                await client.delete(CONTROLLERREVISIONS, name(old), namespace(old), uid=uid(old))
+            except NotFound:
+                continue
+        return decide.Revisions(current, update)
+
+    async def _act(self, which: Key, owner: Object, plan: decide.Plan, revisions: decide.Revisions) -> None:
+        now = time.monotonic()
+        for ordinal in plan.create:
+            await self._claim_storage(owner, ordinal)
+            pod = decide.new_pod(owner, ordinal, decide.revision_for(owner, ordinal, revisions))
+            self._expectations.expect(which, now, creations=1)
+            try:
+                await self._context.client.create(PODS, pod, namespace(owner))
+            except StatusError as error:
+                self._expectations.created(which)
+                if isinstance(error, AlreadyExists) or is_terminating(error):
+                    raise
+                self._tell(owner, "Warning", "FailedCreate", "create", pod, f"failed error: {error.message}")
+                raise
+            except BaseException:
+                self._expectations.created(which)
+                raise
+            self._tell(owner, "Normal", "SuccessfulCreate", "create", pod, "successful")
+        for pod in plan.delete:
+            self._expectations.expect(which, now, deletions=[uid(pod)])
+            try:
+                await self._context.client.delete(PODS, name(pod), namespace(pod), uid=uid(pod))
+            except NotFound:
+                self._expectations.deleted(which, uid(pod))
+                continue
+            except BaseException:
+                self._expectations.deleted(which, uid(pod))
+                raise
+            self._tell(owner, "Normal", "SuccessfulDelete", "delete", pod, "successful")
+
+    async def _claim_storage(self, owner: Object, ordinal: int) -> None:
+        for claim in decide.claims(owner, ordinal):
+            try:
+                await self._context.client.create(PERSISTENTVOLUMECLAIMS, claim, namespace(owner))
+            except AlreadyExists:
+                continue
+            said = f"create Claim {name(claim)} Pod {name(owner)}-{ordinal} in StatefulSet {name(owner)} success"
+            self._events.event(owner, "Normal", "SuccessfulCreate", said)
+
+    def _tell(self, owner: Object, kind: str, reason: str, verb: str, pod: Object, how: str) -> None:
+        self._events.event(owner, kind, reason, f"{verb} Pod {name(pod)} in StatefulSet {name(owner)} {how}")
