@@ -7,6 +7,7 @@ first, and served at once by an early copy of it: the API server starts while th
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -55,13 +56,16 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
 
     from .components import later_modules, modules
 
+    gc.disable()  # all of it stays; the server freezes it and collects from then on
     with _without_certificates():
         _load_all((*modules(), *LATE))
     if os.fork() == 0:
+        gc.enable()
         server.run(early_owner, NAME)
     early_owner.close()
     with _without_certificates():
         _load_all(later_modules())
+    gc.enable()
     server.run(owner, NAME)
 
 

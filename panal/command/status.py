@@ -70,11 +70,31 @@ def _show(paths: ClusterPaths) -> None:
     click.echo(f"folder       {paths.root}\n")
     _table(["NODE", "ADDRESS", "PODS", "STATUS"], _nodes(config, paths))
     click.echo()
+    pids = outer_pids(paths)
     rows = [
-        [str(part["name"]), str(part["host"]), str(part["pid"] or "-"), str(part["restarts"]), _words(part)]
+        [str(part["name"]), str(part["host"]), str(pids.get(part["pid"]) or "-"), str(part["restarts"]), _words(part)]
         for part in state["components"]
     ]
     _table(["PROCESS", "HOST", "PID", "RESTARTS", "STATE"], rows)
+
+
+def outer_pids(paths: ClusterPaths) -> dict[int, int]:
+    """The machine's numbers of the cluster's processes, by their numbers in the cluster's PID namespace."""
+    found: dict[int, int] = {}
+    with contextlib.suppress(OSError, ValueError):
+        steward = int((paths.root / "steward.pid").read_text())
+        home = os.readlink(f"/proc/{steward}/ns/pid")
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{name}/ns/pid") == home:
+                    found[_inner(name)] = int(name)
+    return found
+
+
+def _inner(pid: str) -> int:
+    with open(f"/proc/{pid}/status") as file:
+        line = next(line for line in file if line.startswith("NSpid:"))
+    return int(line.split()[-1])
 
 
 def _words(part: Mapping[str, Any]) -> str:
