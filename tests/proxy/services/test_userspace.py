@@ -1,4 +1,4 @@
-"""The userspace dataplane: it takes the Services' addresses on in namespaces, and shares them in the loopback network."""
+"""The userspace dataplane: in namespaces it takes Services' addresses on, in the loopback network it shares them."""
 
 from __future__ import annotations
 
