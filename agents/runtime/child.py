@@ -266,7 +266,7 @@ def _execute(argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except PermissionError:
-            refused = True
+            refused = refused or os.path.exists(path)  # a folder of PATH that is closed to us holds nothing for us
     number = errno.EACCES if refused else errno.ENOENT
     raise OSError(number, os.strerror(number))
 

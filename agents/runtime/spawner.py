@@ -46,7 +46,7 @@ class Spawner:
 
     def __init__(self, connection: socket.socket, pid: int) -> None:
         self.pid = pid
-        """The server's own process."""
+        """The server's own process; -1 when it isn't this process's child."""
         self._socket = connection
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._number = 0
@@ -107,8 +107,12 @@ class Spawner:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        self._reap()
+
+    def _reap(self) -> None:
+        if self.pid > 0:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
 
     async def _send(self, message: bytes, descriptors: list[int]) -> None:
         with contextlib.ExitStack() as stack:
@@ -175,8 +179,7 @@ class Spawner:
         self._lost = True
         assert self._loop is not None
         self._loop.remove_reader(self._socket.fileno())
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        self._reap()
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(SpawnerLost())

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,17 +188,31 @@ def _forget(folder: Path, name: str) -> None:
     remove_tree(folder)
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, folders without permissions (overlayfs' own) too. Follows no links."""
-
-    def retry(function: Callable[..., Any], path: str, failure: object) -> None:
+def remove_tree(folder: str | os.PathLike[str]) -> None:
+    """Remove a folder and all in it, folders without permissions too. Follows no links; what can't be removed stays."""
+    try:
+        entries = list(os.scandir(folder))
+    except PermissionError:
         with contextlib.suppress(OSError):
-            for place in (os.path.dirname(path), path):
-                if stat.S_ISDIR(os.lstat(place).st_mode):
-                    os.chmod(place, 0o700)
-            if function in (os.open, os.scandir, os.lstat):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                function(path)
+            os.chmod(folder, 0o700)
+            entries = list(os.scandir(folder))
+            _remove_entries(folder, entries)
+        return
+    except OSError:
+        return
+    _remove_entries(folder, entries)
 
-    shutil.rmtree(folder, onerror=retry)
+
+def _remove_entries(folder: str | os.PathLike[str], entries: list[os.DirEntry[str]]) -> None:
+    """A folder that lets us list but not remove is opened up first."""
+    if entries and not os.access(folder, os.W_OK | os.X_OK):
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(entry.path)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)

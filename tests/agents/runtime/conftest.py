@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from panal import addresses
 from panal.agents.runtime import processes
 from panal.agents.runtime.client import RuntimeClient
 from panal.agents.runtime.contract import Container, ContainerConfig, ContainerState, Sandbox, SandboxConfig
@@ -179,6 +180,7 @@ def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             [*isolate, sys.executable, str(HOLDER), str(mine.config), str(paths.root / "exits.jsonl")],
             stdout=log,
             stderr=log,
+            env=environment(kind),
         )
     try:
         yield Held(kind, paths, process)
@@ -186,6 +188,13 @@ def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         end(process)
         print((paths.root / "daemon.log").read_text())
     assert mount_points() == before
+
+
+def environment(kind: str) -> dict[str, str]:
+    """As the steward gives it to a node's daemons."""
+    loopback = {"PANAL_NETWORK": "loopback"} if kind == "plain" else {}
+    shifted = {"PANAL_LOW_PORTS": "shifted"} if kind == "plain" and not addresses.low_ports_bindable() else {}
+    return {**os.environ, **loopback, **shifted}
 
 
 @pytest.fixture

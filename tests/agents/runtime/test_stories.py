@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from panal.addresses import real_port
 from panal.agents.runtime import processes
 from panal.agents.runtime.contract import (
     ContainerState,
@@ -22,7 +23,7 @@ from panal.agents.runtime.contract import (
     RuntimeFailure,
 )
 
-from .conftest import Node, cmdline
+from .conftest import Node, cmdline, environment
 
 
 async def test_a_container_runs_and_leaves_its_exit_code_and_log(node: Node) -> None:
@@ -311,7 +312,8 @@ async def test_nginx_serves_a_page(node: Node) -> None:
     sandbox = await node.pod()
     container = await node.run(image="nginx:1.25", sandbox=sandbox)
     await node.said(container, "start worker process")
-    fetch = f"import urllib.request as u; print(u.urlopen('http://{sandbox.ip}/', timeout=5).read().decode())"
+    port = real_port(80, environment(node.kind))
+    fetch = f"import urllib.request as u; print(u.urlopen('http://{sandbox.ip}:{port}/', timeout=5).read().decode())"
     result = await node.runtime.exec(container, ["python3", "-c", fetch])
     assert b"Welcome to nginx!" in result.stdout, result
     await node.runtime.stop(container, 10)
