@@ -14,6 +14,9 @@ from .handlers import Handlers, Target
 from .podspec import ContainerSpec
 from .probes import Kind, Probe, State
 
+QUIET = 1.0
+"""Seconds after a container's start in which a failed probe is no news: hardly any program listens at once."""
+
 Unhealthy = Callable[[ContainerSpec, Kind, str], None]
 
 
@@ -96,7 +99,7 @@ class Prober:
         while True:
             await asyncio.sleep(max(0.0, due.at - time.time()))
             outcome = await self._handlers.run(probe.spec, target, probe.timeout)
-            if not outcome.success and due.counted:
+            if not outcome.success and due.counted and time.time() > began + QUIET:
                 self._unhealthy(target.spec, probe.kind, outcome.output)
             state = probes.result(probe, state, due, outcome.success, began, time.time())
             self._note(probe.kind, probed, state)

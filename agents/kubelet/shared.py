@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ from .mounter import Mounter
 from .podspec import ContainerSpec, Pod
 from .references import References, TokenSource
 from .view import RuntimeView
+
+EVENT_DELAY = 0.1
+"""Seconds that an event waits, so that its writing does not stand in the way of the pod it tells about."""
 
 
 @dataclass
@@ -48,7 +53,8 @@ class Shared:
         if spec is not None:
             field = "containers" if spec in podspec.containers(pod) else "initContainers"
             path = f"spec.{field}{{{spec['name']}}}"
-        self.recorder.event(pod, kind, reason, message, field_path=path)
+        record = functools.partial(self.recorder.event, pod, kind, reason, message, field_path=path)
+        asyncio.get_running_loop().call_later(EVENT_DELAY, record)
 
     def around(self, pod_ip: str) -> Surroundings:
         node = self.config.node

@@ -102,8 +102,7 @@ class RuntimeView:
 
     async def _list(self) -> None:
         try:
-            sandboxes = await self._runtime.sandboxes()
-            containers = await self._runtime.containers()
+            sandboxes, containers = await asyncio.gather(self._runtime.sandboxes(), self._runtime.containers())
             self._replace(by_pod(sandboxes, containers))
         finally:
             waiting, self._waiting = self._waiting, None

@@ -110,7 +110,7 @@ class LiveNode:
                 await asyncio.sleep(0.02)
 
     async def events(self, name: str) -> list[tuple[str, str]]:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         found = await self.client.list(EVENTS, "default", field_selector=f"involvedObject.name={name}")
         return [(item["reason"], item["message"]) for item in found["items"]]
 
