@@ -4,7 +4,7 @@ It holds the edge's listening sockets and hands them out over edge.sock, so that
 and the load balancer come and go; it starts the steward, waits for it, and removes what is left when it ends. It is
 small on purpose: synchronous, with nothing imported that it does not need.
 
-    python -P -m panal.agents.node.keeper FOLDER NETWORK
+    python -P -m panal.agents.node FOLDER NETWORK
 
 `panal up` starts it before it knows all of the configuration, so that importing the components begins early: NETWORK
 is a guess. The final word comes over standard input, a socket: `{"network": .., "environ": {..}}` with descriptors of
@@ -212,7 +212,3 @@ def hand_out(accept: Callable[[], tuple[socket.socket, object]], edges: Mapping[
             wanted = array.array("i", edges.get(request.strip().decode(errors="replace"), ()))
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, wanted)] if wanted else []
             client.sendmsg([b"\n"], rights)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:3]))

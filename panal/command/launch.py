@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from panal import cleanup
 from panal.paths import ClusterPaths
 
-KEEPER = "panal.agents.node.keeper"
+KEEPER = "panal.agents.node"
 PADDING = "-" * 400
 """Room behind the keeper's arguments, where forked components show their own command lines."""
 PRIVATE = ("KUBECONFIG", "PANAL_LOW_PORTS", "PANAL_NETWORK", cleanup.MARK)
