@@ -22,7 +22,7 @@ from .server import Responder, Server
 from .zones import ClusterZones
 
 _log = logging.getLogger(__name__)
-RESOLV_CONF = Path("/etc/resolv.conf")
+RESOLV_CONF = "/etc/resolv.conf"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     bind = options.bind or (pod_ip if in_loopback() and pod_ip else "0.0.0.0")
     try:
         own = [address for address in (pod_ip, options.bind, options.cluster_dns) if address]
-        upstreams = parse_forwards(options.forward, resolvers(RESOLV_CONF, exclude=own))
+        upstreams = parse_forwards(
+            options.forward, resolvers(Path(os.environ.get("PANAL_ROOT", "") + RESOLV_CONF), exclude=own)
+        )
     except ValueError as error:
         _parser().error(f"--forward: {error}")
     try:

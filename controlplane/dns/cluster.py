@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from panal.client import Client
+from panal.client import Client, Object
 from panal.informer import Applied, Deleted, Delta, Informer
 from panal.resources import ENDPOINTSLICES, SERVICES
 
@@ -15,14 +15,20 @@ from .zones import ClusterZones
 _log = logging.getLogger(__name__)
 
 
+def slim(obj: Object) -> Object:
+    """The object without managedFields, which nobody here reads and which are half of it."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
 class ClusterWatch:
     """Keeps `zones` as the API server has it and calls `changed` after every change of an answer."""
 
     def __init__(self, client: Client, zones: ClusterZones, changed: Callable[[], None]) -> None:
         self._zones = zones
         self._changed = changed
-        self._services = Informer(client, SERVICES)
-        self._slices = Informer(client, ENDPOINTSLICES)
+        self._services = Informer(client, SERVICES, transform=slim)
+        self._slices = Informer(client, ENDPOINTSLICES, transform=slim)
         self._services.subscribe(self._service)
         self._slices.subscribe(self._slice)
         self.synced = asyncio.Event()

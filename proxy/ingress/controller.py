@@ -84,6 +84,12 @@ class Watched:
         return touched
 
 
+def _slim(obj: Object) -> Object:
+    """The object without managedFields, which nobody here reads and which are half of it."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
 class IngressController:
     """Watches, builds, and hands each new table to `apply`."""
 
@@ -94,12 +100,12 @@ class IngressController:
         self._selection = selection
         self._publish = publish
         self._apply = apply
-        self._ingresses = Informer(client, INGRESSES)
-        self._classes = Informer(client, INGRESSCLASSES)
+        self._ingresses = Informer(client, INGRESSES, transform=_slim)
+        self._classes = Informer(client, INGRESSCLASSES, transform=_slim)
         self.view = Watched(
-            Informer(client, SERVICES),
-            Informer(client, ENDPOINTSLICES),
-            Informer(client, SECRETS, field_selector="type=kubernetes.io/tls"),
+            Informer(client, SERVICES, transform=_slim),
+            Informer(client, ENDPOINTSLICES, transform=_slim),
+            Informer(client, SECRETS, field_selector="type=kubernetes.io/tls", transform=_slim),
         )
         self._events = Recorder(client, "panal-ingress-controller", host)
         self._wanted: set[Key] = set()

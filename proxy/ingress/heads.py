@@ -196,6 +196,8 @@ def parse_request(head: bytes) -> Request:
     if host is None:
         raise BadMessage(400, "malformed Host")
     wants_upgrade = bool(seen.upgrade) and b"upgrade" in seen.connection and minor == 1
+    if seen.upgrade[:3].lower() == b"h2c":  # requests inside that tunnel would never be seen here
+        wants_upgrade = False
     return Request(
         method, target, minor, headers, seen.lower, framing, host[1].lower().rstrip(b"."), authority, path,
         keep_alive=not close and (minor == 1 or keep),

@@ -10,6 +10,7 @@ from panal.client import Client
 from panal.informer import Applied, Delta, Informer, key_of
 from panal.resources import INGRESSES, SERVICES
 
+from ..cluster import slim
 from .hosts import CompanyZones, Names, Object, names_of_ingress, names_of_service
 
 _log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ class Learner:
     def __init__(self, client: Client, zones: CompanyZones, changed: Callable[[], None]) -> None:
         self._zones = zones
         self._changed = changed
-        self._informers = (Informer(client, INGRESSES), Informer(client, SERVICES))
+        self._informers = tuple(Informer(client, kind, transform=slim) for kind in (INGRESSES, SERVICES))
         self._informers[0].subscribe(lambda delta: self._learn("Ingress", names_of_ingress, delta))
         self._informers[1].subscribe(lambda delta: self._learn("Service", names_of_service, delta))
 

@@ -135,6 +135,12 @@ def test_an_upgrade_needs_both_headers() -> None:
     assert parse_request(get(b"Connection: Upgrade")).upgrade == b""
 
 
+def test_http_2_in_the_clear_is_no_way_around_the_rules() -> None:
+    request = parse_request(get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"))
+    assert request.upgrade == b""
+    assert {b"upgrade", b"http2-settings"} <= request.drop
+
+
 @pytest.mark.parametrize(
     ("head", "framing"),
     [
