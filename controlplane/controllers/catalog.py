@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .context import Context, Loop
+from .cronjob.reconcile import CronJobs
 from .daemonset.reconcile import DaemonSets
 from .deployment.reconcile import Deployments
+from .disruption.reconcile import Disruption
 from .endpoints.reconcile import Endpoints
 from .endpointslice.reconcile import EndpointSlices
 from .garbage.reconcile import Garbage
@@ -14,6 +16,7 @@ from .job.reconcile import Jobs
 from .namespace.reconcile import Namespaces
 from .nodelifecycle.reconcile import NodeLifecycle
 from .podgc.reconcile import PodGC
+from .quota.reconcile import Quotas
 from .replicaset.reconcile import ReplicaSets, ReplicationControllers
 from .rootca.reconcile import RootCA
 from .serviceaccount.reconcile import ServiceAccounts
@@ -29,6 +32,9 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("daemonset-controller", DaemonSets),
     ("statefulset-controller", StatefulSets),
     ("job-controller", Jobs),
+    ("cronjob-controller", CronJobs),
+    ("disruption-controller", Disruption),
+    ("resourcequota-controller", Quotas),
     ("endpointslice-controller", EndpointSlices),
     ("endpoints-controller", Endpoints),
     ("namespace-controller", Namespaces),

@@ -1,0 +1,1 @@
+"""Jobs made by the clock: CronJobs."""

@@ -1,0 +1,1 @@
+"""How many pods of each PodDisruptionBudget may be evicted now."""
