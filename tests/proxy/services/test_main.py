@@ -18,6 +18,7 @@ import pytest
 
 from panal import unixsock
 from panal.client import Client
+from panal.proxy.services.netfilter import find_nft
 from panal.resources import ENDPOINTSLICES, NAMESPACES, NODES, SERVICES
 
 NODE_IPS = {"nodoa": "127.168.0.101", "nodob": "127.168.0.102"}
@@ -28,12 +29,14 @@ class Proxies:
 
     def __init__(self, server: Any, folder: Path) -> None:
         self._server, self._folder = server, folder
+        self.node_ips = NODE_IPS
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, node: str, mode: str = "userspace", network: str = "loopback") -> None:
         command = [
             sys.executable, "-m", "panal.proxy.services", f"--proxy-mode={mode}", f"--hostname-override={node}",
-            f"--kubeconfig={self._server.user('system:kube-proxy', 'system:masters')}", f"--node-ip={NODE_IPS[node]}",
+            f"--kubeconfig={self._server.user('system:kube-proxy', 'system:masters')}",
+            f"--node-ip={self.node_ips[node]}",
             f"--table-socket={self.socket(node)}", "--cluster-cidr=10.10.0.0/16",
         ]  # fmt: skip
         with open(self._folder / f"{node}.log", "ab") as log:
@@ -54,10 +57,14 @@ class Proxies:
     def log(self, node: str) -> str:
         return (self._folder / f"{node}.log").read_text()
 
+    def kill(self, node: str) -> None:
+        process = self.processes.pop(node)
+        process.kill()
+        process.wait()
+
     def close(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
+        for node in list(self.processes):
+            self.kill(node)
 
 
 @pytest.fixture
@@ -110,14 +117,14 @@ def service(namespace: str, port: int, **spec: Any) -> dict[str, Any]:
     }
 
 
-def endpoints(namespace: str, name: str, port: int, node: str = "nodoa") -> dict[str, Any]:
+def endpoints(namespace: str, name: str, port: int, ip: str = "127.0.0.1") -> dict[str, Any]:
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4",
         "ports": [{"name": "", "port": port, "protocol": "TCP"}],
-        "endpoints": [{"addresses": ["127.0.0.1"], "nodeName": node, "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [ip], "nodeName": "nodoa", "conditions": {"ready": True}}],
     }
 
 
@@ -149,7 +156,7 @@ async def test_a_service_answers_on_every_node_and_survives_kills(
     await client.delete(ENDPOINTSLICES, "web-a", namespace)
     await until(lambda: {ask(address, port) for _ in range(10)} == {"b"})
 
-    proxies.processes.pop("nodob").kill()
+    proxies.kill("nodob")
     await until(lambda: all(ask(address, port) == "b" for _ in range(10)))
     proxies.start("nodob")
     await until(lambda: ask(NODE_IPS["nodob"], node_port) == "b")
@@ -210,8 +217,53 @@ async def test_it_goes_on_while_the_api_server_is_away_and_picks_up_afterwards(
             server.stop(signal.SIGKILL)
             assert ask(address, port) == "a"
             server.start()
-            await client.create(ENDPOINTSLICES, endpoints("default", "web-b", named("b")))
+            another = endpoints("default", "web-b", named("b"))
+            await until(lambda: client.create(ENDPOINTSLICES, another))
             await until(lambda: {ask(address, port) for _ in range(2)} == {"a", "b"})
     finally:
         proxies.close()
         server.stop(signal.SIGKILL)
+
+
+@pytest.mark.nft
+@pytest.mark.skipif(find_nft(os.environ) is None, reason="no nft here")
+def test_a_killed_proxy_leaves_its_rules_in_force(
+    in_world: Any, make_apiserver: Any, tmp_path: Path, port: int, until: Any
+) -> None:
+    async def story(world: Any) -> None:
+        node, client_pc = await world.node("192.168.0.101", "10.10.8.0/24"), await world.host("192.168.0.200")
+        first, second = await world.pod(node), await world.pod(node)
+        for pod in (first, second):
+            world.serve_tcp(pod, 80)
+        world.enter(node)
+        home = tmp_path / "apiserver"
+        home.mkdir()
+        server = make_apiserver(home)
+        server.start()
+        proxies = Proxies(server, tmp_path)
+        proxies.node_ips = {"nodoa": node}
+        try:
+            async with Client.from_kubeconfig(server.user("tester", "system:masters")) as client:
+                proxies.start("nodoa", "netfilter", "netns")
+                created = await client.create(SERVICES, service("default", port, type="NodePort"))
+                address, node_port = created["spec"]["clusterIP"], created["spec"]["ports"][0]["nodePort"]
+                await client.create(ENDPOINTSLICES, endpoints("default", "web-a", 80, first))
+                assert await until(lambda: world.ask(second, (address, port))) == (first, second)
+                assert await world.ask(client_pc, (node, node_port)) == (first, node)
+                assert await world.ask(node, (address, port)) == (first, node)
+                proxies.kill("nodoa")
+                assert await world.ask(second, (address, port)) == (first, second)
+                await client.delete(ENDPOINTSLICES, "web-a", "default")
+                await client.create(ENDPOINTSLICES, endpoints("default", "web-b", 80, second))
+                proxies.start("nodoa", "netfilter", "netns")
+
+                async def moved() -> bool:
+                    return (await world.ask(node, (address, port)))[0] == second
+
+                await until(moved)
+                assert proxies.table("nodoa")["mode"] == "netfilter"
+        finally:
+            proxies.close()
+            server.stop(signal.SIGKILL)
+
+    in_world(story)

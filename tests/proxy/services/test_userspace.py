@@ -10,7 +10,7 @@ import pytest
 from panal.proxy.forward.balance import Backends
 from panal.proxy.forward.engine import Engine
 from panal.proxy.forward.records import Frontend
-from panal.proxy.services.addresses import LocalAddresses, ServiceRoutes
+from panal.proxy.services.addresses import LocalAddresses
 from panal.proxy.services.dataplane import DataplaneError
 from panal.proxy.services.forwards import forwards, own_addresses
 from panal.proxy.services.table import Endpoint, PortName, ServicePort, ServiceTable
@@ -106,25 +106,6 @@ def test_pods_node_and_lan_reach_services_through_the_forwarder(in_world: Any) -
         await dataplane.apply(table(dns))
         assert LocalAddresses()._have == {"10.10.1.10"}
         await dataplane.close()
-
-    in_world(story)
-
-
-def test_addresses_a_killed_proxy_left_are_known_again(in_world: Any) -> None:
-    async def story(world: Any) -> None:
-        world.enter(await world.node(NODE, "10.10.8.0/24"))
-        LocalAddresses().set(["10.10.1.1", "10.10.1.2"])
-        reborn = LocalAddresses()
-        reborn.set(["10.10.1.2", "10.10.1.3"])
-        assert LocalAddresses()._have == {"10.10.1.2", "10.10.1.3"}
-        reborn.set(["10.10.1.2", "127.0.0.1"])
-        reborn.set([])
-        with socket.create_server(("127.0.0.1", 0)):
-            pass
-        routes = ServiceRoutes(NODE)
-        routes.set(["10.10.1.1", "10.10.1.2"])
-        ServiceRoutes(NODE).set(["10.10.1.2"])
-        assert ServiceRoutes(NODE)._have == {"10.10.1.2"}
 
     in_world(story)
 
