@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Framing = int | Literal["chunked", "close"]
@@ -17,6 +18,8 @@ Framing = int | Literal["chunked", "close"]
 MAX_HEAD = 32 * 1024
 """Bytes of a request's line and headers: nginx' large_client_header_buffers as ingress-nginx sets them."""
 MAX_HEADERS = 128
+REMEMBERED, REMEMBERED_SIZE = 256, 1024
+"""Clients and backends repeat themselves: the last heads are read once. So many, and none longer than that."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
@@ -181,7 +184,16 @@ def _options(seen: _Seen) -> tuple[frozenset[bytes], bool, bool]:
 
 
 def parse_request(head: bytes) -> Request:
-    """Read a whole head, the empty line included; raises BadMessage."""
+    """Read a whole head, the empty line included; raises BadMessage. Never change what it returns: it is shared."""
+    return _remembered_request(head) if len(head) <= REMEMBERED_SIZE else _parse_request(head)
+
+
+def parse_response(head: bytes) -> Response:
+    """Read an upstream's head, the empty line included; raises BadMessage. Never change what it returns."""
+    return _remembered_response(head) if len(head) <= REMEMBERED_SIZE else _parse_response(head)
+
+
+def _parse_request(head: bytes) -> Request:
     line = _REQUEST_LINE.match(head)
     if line is None:
         raise BadMessage(_line_status(head), "malformed request line")
@@ -230,8 +242,7 @@ def _authority(method: bytes, target: bytes, host: bytes | None, minor: int) -> 
     raise BadMessage(405 if method == b"CONNECT" else 400, "a target that is neither path nor URL")
 
 
-def parse_response(head: bytes) -> Response:
-    """Read an upstream's head, the empty line included; raises BadMessage."""
+def _parse_response(head: bytes) -> Response:
     line = _STATUS_LINE.match(head)
     if line is None:
         raise BadMessage(502, "malformed status line")
@@ -243,6 +254,10 @@ def parse_response(head: bytes) -> Response:
     drop, close, keep = _options(seen)
     alive = not close and (minor == 1 or keep) and framing != "close"
     return Response(status, reason or b"", minor, headers, seen.lower, framing, alive, drop)
+
+
+_remembered_request = lru_cache(REMEMBERED)(_parse_request)
+_remembered_response = lru_cache(REMEMBERED)(_parse_response)
 
 
 def plain_path(path: bytes) -> str:
