@@ -42,8 +42,11 @@ async def _run(path: Path) -> None:
     async with Client.from_kubeconfig(paths.kubeconfig, user_agent="kubelet/v1.36.2") as client:
         runtime = RuntimeClient(paths.runtime_socket)
         kubelet = Kubelet(config, paths, client, runtime, os.environ)
-        async with Server(kubelet).serving(config.node.address, config.kubelet_port, tls):
-            await kubelet.run()
+        try:
+            async with Server(kubelet).serving(config.node.address, config.kubelet_port, tls):
+                await kubelet.run()
+        finally:
+            await runtime.close()
 
 
 if __name__ == "__main__":

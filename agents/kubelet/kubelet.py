@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import glob
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +41,10 @@ RESYNC_SECONDS = 60.0
 """Every worker looks again this often, should an event have been lost."""
 
 
+RUNTIME_PATIENCE = 30.0
+"""Seconds that the runtime may be away, being restarted, before the node is not ready (upstream's threshold)."""
+
+
 class Kubelet:
     """`run` until cancelled; pods go on running without it."""
 
@@ -55,7 +61,8 @@ class Kubelet:
         """Called with the uid of each pod whose containers changed."""
         self.view = RuntimeView(runtime, self._runtime_changed)
         self._registration = Registration(client, config)
-        self.view.on_connection = self._registration.set_ready
+        self.view.on_connection = self._runtime_connected
+        self._not_ready: asyncio.TimerHandle | None = None
         selector = f"spec.nodeName={config.node.name}"
         self._pods = Informer(client, PODS, field_selector=selector, transform=_lean)
         services = Informer(client, SERVICES, transform=_lean)
@@ -234,6 +241,8 @@ class Kubelet:
             if sandbox is None:
                 with contextlib.suppress(ValueError):
                     self.shared.mounter.remove(uid)
+                for folder in self.shared.log_folder.glob(f"*_{glob.escape(uid)}"):
+                    shutil.rmtree(folder, ignore_errors=True)
                 continue
             _log.info("ending pod %s/%s (%s), which nobody wants", sandbox.config.namespace, sandbox.config.name, uid)
             worker = self._new_worker(_orphan(uid, sandbox.config.namespace, sandbox.config.name))
@@ -245,6 +254,17 @@ class Kubelet:
             listener(uid)
         if (worker := self._workers.get(uid)) is not None:
             worker.wake()
+
+    def _runtime_connected(self, connected: bool) -> None:
+        """The node is Ready as soon as the runtime answers, and not ready when it has been away for long."""
+        if self._not_ready is not None:
+            self._not_ready.cancel()
+            self._not_ready = None
+        if connected:
+            self._registration.set_ready(True)
+        else:
+            later = asyncio.get_running_loop().call_later
+            self._not_ready = later(RUNTIME_PATIENCE, self._registration.set_ready, False)
 
     def _references_changed(self, uid: str) -> None:
         if (worker := self._workers.get(uid)) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from panal import tasks
@@ -26,11 +26,12 @@ _RETRY_FIRST, _RETRY_MOST = 0.02, 1.0
 class Reporter:
     """One pod's status. `api` is the API's newest known copy of the pod, None while it has none."""
 
-    def __init__(self, client: Client, changed: Callable[[], None]) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._changed = changed
         self.api: Mapping[str, Any] | None = None
         self._wish: dict[str, Any] | None = None
+        self._refused: dict[str, Any] | None = None
+        """A patch that the server took but keeps otherwise; sending it again would not end."""
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._settled = asyncio.Event()
@@ -61,7 +62,8 @@ class Reporter:
     def _patch(self) -> dict[str, Any] | None:
         if self._wish is None or self.api is None:
             return None
-        return changes(self._wish, self.api.get("status") or {})
+        patch = changes(self._wish, self.api.get("status") or {})
+        return None if patch == self._refused else patch
 
     def _go_on(self) -> None:
         if self._task is None and self._patch() is not None:
@@ -101,13 +103,8 @@ class Reporter:
             kind="strategic",
             subresource="status",
         )
-        before = self.api
         self.see(answer)
-        if before is not None and self._patch() == patch:
-            # The server keeps part of it otherwise than it was sent; saying it again would not end.
-            _log.debug("the server changed the status of %s", meta["name"])
-            self._wish = None
-        self._changed()
+        self._refused = patch if self._patch() == patch else None
 
 
 def _older(pod: Mapping[str, Any], known: Mapping[str, Any]) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from panal import formats
+
 from . import podspec
 from .podspec import Pod
 
@@ -31,8 +33,11 @@ def static_pod(manifest: Mapping[str, Any], node: str, now: float) -> dict[str, 
     meta = manifest.get("metadata") or {}
     if not isinstance(meta, dict) or not meta.get("name") or not manifest["spec"].get("containers"):
         raise ManifestError("a Pod needs a name and containers")
+    for name in (f"{meta['name']}-{node}", str(meta.get("namespace") or "default")):
+        if complaints := formats.subdomain_name(name):
+            raise ManifestError(f"{name!r}: {complaints[0]}")
     identity = hashlib.sha256(node.encode() + b"\0" + orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS))
-    uid = str(meta.get("uid") or identity.hexdigest()[:32])
+    uid = identity.hexdigest()[:32]
     notes = {**(meta.get("annotations") or {}), podspec.HASH: uid, podspec.SOURCE: "file"}
     notes[podspec.SEEN] = podspec.timestamp(now)
     spec = {"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, **manifest["spec"], "nodeName": node}

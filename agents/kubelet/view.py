@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class RuntimeView:
         self._listing = False
         self._waiting: asyncio.Future[None] | None = None
         """Whoever asked while a list was under way: it may have begun before what they want to see."""
+        self._stale = asyncio.Event()
         self.ready = asyncio.Event()
         """Set once the runtime has told what it has."""
         self.connected = False
@@ -74,13 +76,25 @@ class RuntimeView:
                     self._set_connected(True)
                     self.ready.set()
                     delay = _RETRY_FIRST
-                    async for _ in events:
-                        await self.refresh()
+                    keeping = tasks.spawn(self._keep_fresh(), name="containers")
+                    try:
+                        async for _ in events:
+                            self._stale.set()
+                    finally:
+                        await tasks.cancel(keeping)
             except (RuntimeFailure, OSError) as error:
                 _log.debug("runtime: %s", error)
             self._set_connected(False)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _RETRY_MOST)
+
+    async def _keep_fresh(self) -> None:
+        """One list for all events that came since the last."""
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            with contextlib.suppress(RuntimeFailure, OSError):
+                await self.refresh()
 
     def _set_connected(self, connected: bool) -> None:
         if connected != self.connected:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from panal import tasks
@@ -45,6 +45,10 @@ from .status import pod_status
 _log = logging.getLogger(__name__)
 
 
+FAULT_DELAY = 5.0
+"""Seconds until a pod is looked at again that brought its worker into a fault (a bug here): never a busy loop."""
+
+
 class Worker:
     """Runs one pod until it is gone. Give it updates; it never asks for them."""
 
@@ -52,13 +56,14 @@ class Worker:
         self.pod = pod
         self._shared = shared
         self._memory = Memory()
-        self._reporter = Reporter(shared.client, self.wake)
+        self._reporter = Reporter(shared.client)
         self._prober = Prober(shared.handlers, self.wake, self._probe_failed)
         self._performer = Performer(shared, self._memory, self._reporter, lambda: self.pod)
         self._busy: dict[str, tuple[Busy, asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._last: dict[str, Any] = {}
+        self._mirrored = False
         self._known = _known(pod)
         self._memory.began_at = _began(pod)
         if not podspec.is_static(pod):
@@ -88,6 +93,12 @@ class Worker:
         self.wake()
 
     def see_mirror(self, mirror: Pod | None) -> None:
+        """A static pod's mirror; the first with a status tells since when things are as they are (also readiness)."""
+        status = (mirror or {}).get("status") or {}
+        if mirror is not None and not self._mirrored and status.get("startTime"):
+            self._last = dict(status)
+            self._known |= _known(mirror)
+        self._mirrored = self._mirrored or mirror is not None
         self._reporter.see(mirror)
         self.wake()
 
@@ -108,7 +119,11 @@ class Worker:
         try:
             while not self._memory.finished:
                 self._wake.clear()
-                self._once(time.time())
+                try:
+                    self._once(time.time())
+                except Exception:
+                    _log.exception("pod %s", podspec.described(self.pod))
+                    asyncio.get_running_loop().call_later(FAULT_DELAY, self.wake)
                 await self._wake.wait()
         finally:
             self._stop()
@@ -222,10 +237,10 @@ class Worker:
             case LookAgain():
                 return
 
-    def _begin(self, key: str, busy: Busy, coroutine: Any) -> None:
+    def _begin(self, key: str, busy: Busy, coroutine: Coroutine[Any, Any, None]) -> None:
         if (under_way := self._busy.get(key)) is not None:
             under_way[1].cancel()
-        task = tasks.spawn(coroutine, name=f"{podspec.name(self.pod)} {key}")
+        task = tasks.spawn(_guarded(coroutine), name=f"{podspec.name(self.pod)} {key}")
         self._busy[key] = (busy, task)
 
         def done(_: asyncio.Task[None]) -> None:
@@ -249,6 +264,15 @@ class Worker:
             self._timer.cancel()
         for _, task in self._busy.values():
             task.cancel()
+
+
+async def _guarded(coroutine: Coroutine[Any, Any, None]) -> None:
+    """An action that fails in a way nobody foresaw is logged, and ends late enough not to be asked for in a loop."""
+    try:
+        await coroutine
+    except Exception:
+        _log.exception("an action failed")
+        await asyncio.sleep(FAULT_DELAY)
 
 
 def _began(pod: Pod) -> float:

@@ -350,3 +350,53 @@ async def test_a_service_account_token_is_asked_for_and_renewed_into_its_file(no
     await node.until("robot", ready)
     status, token = await node.logs("robot/main")
     assert (status, token.count(".")) == (200, 2)
+
+
+async def test_a_pod_deleted_by_force_while_the_kubelet_was_away_is_ended(node: LiveNode) -> None:
+    await node.create(pod("kept", "sleep 100"))
+    await node.create(pod("gone", "sleep 31536"))
+    await node.until("kept", ready)
+    gone = await node.until("gone", ready)
+    folder = node.node.pods / gone["metadata"]["uid"]
+    node.end("kubelet", signal.SIGKILL)
+    await node.client.delete(PODS, "gone", "default", grace_seconds=0)
+    await node.until_gone("gone")
+    assert folder.exists()
+    node.start("kubelet")
+    async with asyncio.timeout(10):
+        while folder.exists() or list(node.node.pod_logs.glob("default_gone_*")):
+            await asyncio.sleep(0.02)
+    assert not [found for found in Path("/proc").iterdir() if b"31536" in _command(found)]
+    assert only(await node.until("kept", ready))["restartCount"] == 0
+
+
+async def test_a_static_pod_follows_its_file(node: LiveNode) -> None:
+    manifest = pod("static", "echo one; exec sleep 100")
+    file = node.node.manifests / "static.json"
+
+    def written(text: str) -> bytes:
+        manifest["spec"]["containers"][0]["command"][-1] = f"echo {text}; exec sleep 100"
+        return orjson.dumps({"kind": "Pod", **manifest})
+
+    file.write_bytes(written("one"))
+    await node.until("static-nodo1", ready)
+    assert await node.logs("static-nodo1/main") == (200, "one\n")
+    file.write_bytes(written("two"))
+    await node.until("static-nodo1", lambda item: ready(item) and "echo two" in str(item["spec"]))
+    assert await node.logs("static-nodo1/main") == (200, "two\n")
+    file.unlink()
+    await node.until_gone("static-nodo1")
+
+
+async def test_a_killed_runtime_comes_back_with_the_pods_and_the_node_stays_ready(node: LiveNode) -> None:
+    await node.create(pod("kept", "sleep 100"))
+    before = await node.until("kept", ready)
+    node.end("runtime", signal.SIGKILL)
+    node.start("runtime")
+    await node.create(pod("new", "sleep 100"))
+    await node.until("new", ready)
+    after = await node.until("kept", ready)
+    assert only(after)["containerID"] == only(before)["containerID"]
+    assert only(after)["restartCount"] == 0
+    found = await node.client.get(NODES, "nodo1")
+    assert {item["type"]: item["status"] for item in found["status"]["conditions"]}["Ready"] == "True"
