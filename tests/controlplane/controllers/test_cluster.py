@@ -17,12 +17,14 @@ from panal.resources import (
     DEPLOYMENTS,
     ENDPOINTS,
     ENDPOINTSLICES,
+    JOBS,
     NAMESPACES,
     NODES,
     PODS,
     REPLICASETS,
     SERVICEACCOUNTS,
     SERVICES,
+    STATEFULSETS,
 )
 
 Object = dict[str, Any]
@@ -245,7 +247,10 @@ async def test_orphans_stay_and_lose_their_reference(client: Client, namespace: 
 async def test_a_silent_node_is_tainted_its_pods_unready_and_all_heals_when_it_speaks_again(
     client: Client, namespace: str, nodes: Any, eventually: Eventually
 ) -> None:
-    await client.create(DEPLOYMENTS, deployment(replicas=2), namespace)
+    staying = deployment(replicas=2)
+    staying["spec"]["template"]["spec"]["tolerations"] = [{"operator": "Exists", "effect": "NoExecute"}]
+    await eventually(lambda: schedulable(client, "a", "b"))
+    await client.create(DEPLOYMENTS, staying, namespace)
     await eventually(lambda: settled(client, namespace, "web", 2))
     nodes.names.discard("b")
 
@@ -253,12 +258,35 @@ async def test_a_silent_node_is_tainted_its_pods_unready_and_all_heals_when_it_s
         node = await client.get(NODES, "b")
         found = {(taint["key"], taint["effect"]) for taint in node["spec"].get("taints", ())}
         key = "node.kubernetes.io/unreachable"
-        pods = [pod for pod in await items(client, PODS, namespace) if pod["spec"]["nodeName"] == "b"]
+        pods = [pod for pod in await items(client, PODS, namespace) if pod["spec"].get("nodeName") == "b"]
+        assert len(pods) == 1
         return {(key, "NoSchedule"), (key, "NoExecute")} <= found and not any(map(is_ready, pods))
 
     await eventually(unreachable, 15)
     await nodes.revive("b")
     await eventually(lambda: schedulable(client, "b"))
+
+
+async def test_impatient_pods_of_a_silent_node_are_replaced_elsewhere(
+    client: Client, namespace: str, nodes: Any, eventually: Eventually
+) -> None:
+    leaving = deployment(replicas=2)
+    leaving["spec"]["template"]["spec"]["tolerations"] = [
+        {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+        for key in ("unreachable", "not-ready")
+    ]
+    await eventually(lambda: schedulable(client, "a", "b"))
+    await client.create(DEPLOYMENTS, leaving, namespace)
+    await eventually(lambda: settled(client, namespace, "web", 2))
+    nodes.names.discard("b")
+
+    async def moved() -> bool:
+        pods = await items(client, PODS, namespace)
+        here = [pod for pod in pods if pod["spec"].get("nodeName") == "a" and is_ready(pod)]
+        left = [pod for pod in pods if pod["spec"].get("nodeName") == "b"]
+        return len(here) == 2 and all(pod["metadata"].get("deletionTimestamp") for pod in left)
+
+    await eventually(moved, 15)
 
 
 async def test_what_does_not_fit_says_why_and_goes_as_soon_as_it_fits(
@@ -290,6 +318,44 @@ async def test_what_does_not_fit_says_why_and_goes_as_soon_as_it_fits(
         return bool((await client.get(PODS, "big", namespace))["spec"].get("nodeName") == "c")
 
     await eventually(bound)
+
+
+async def test_a_statefulset_starts_in_order_and_a_job_completes(
+    client: Client, namespace: str, nodes: Any, eventually: Eventually
+) -> None:
+    database = deployment("db", replicas=2)
+    database["kind"] = "StatefulSet"
+    database["spec"]["serviceName"] = "db"
+    await client.create(STATEFULSETS, database, namespace)
+
+    async def started() -> bool:
+        found = await client.get(STATEFULSETS, "db", namespace)
+        return bool(found.get("status", {}).get("availableReplicas") == 2)
+
+    await eventually(started)
+    pods = [await client.get(PODS, name, namespace) for name in ("db-0", "db-1")]
+    assert pods[0]["metadata"]["creationTimestamp"] <= pods[1]["metadata"]["creationTimestamp"]
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "sum"},
+        "spec": {
+            "completions": 2,
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox"}]}},
+        },
+    }
+    await client.create(JOBS, job, namespace)
+
+    async def completed() -> bool:
+        for pod in await items(client, PODS, namespace):
+            if pod["metadata"].get("generateName") == "sum-" and pod["status"].get("phase") == "Running":
+                meta = pod["metadata"]
+                patch = {"status": {"phase": "Succeeded"}}
+                await client.patch(PODS, meta["name"], patch, namespace, subresource="status")
+        found = (await client.get(JOBS, "sum", namespace)).get("status", {})
+        return found.get("succeeded") == 2 and found["conditions"][-1]["type"] == "Complete"
+
+    await eventually(completed)
 
 
 async def test_a_killed_manager_takes_up_where_it_was(

@@ -37,7 +37,7 @@ def kubectl(plane: Any, namespace: str) -> Callable[..., Awaitable[str]]:
 async def test_rollout_status_history_undo_restart_and_scale(
     nodes: Any, kubectl: Callable[..., Awaitable[str]]
 ) -> None:
-    await kubectl("apply", "--validate=false", "-f", "-", stdin=MANIFEST)
+    await kubectl("apply", "-f", "-", stdin=MANIFEST)
     assert "successfully rolled out" in await kubectl("rollout", "status", "deployment/web", "--timeout=20s")
     await kubectl("set", "image", "deployment/web", "web=nginx:2")
     await kubectl("annotate", "deployment/web", "kubernetes.io/change-cause=second")
@@ -59,7 +59,7 @@ async def test_rollout_status_history_undo_restart_and_scale(
 
 
 async def test_a_paused_rollout_waits(nodes: Any, kubectl: Callable[..., Awaitable[str]]) -> None:
-    await kubectl("apply", "--validate=false", "-f", "-", stdin=MANIFEST)
+    await kubectl("apply", "-f", "-", stdin=MANIFEST)
     await kubectl("rollout", "status", "deployment/web", "--timeout=20s")
     await kubectl("rollout", "pause", "deployment/web")
     await kubectl("set", "image", "deployment/web", "web=nginx:2")
@@ -73,12 +73,12 @@ async def test_a_paused_rollout_waits(nodes: Any, kubectl: Callable[..., Awaitab
 async def test_delete_cascades_as_told(
     nodes: Any, kubectl: Callable[..., Awaitable[str]], eventually: Callable[..., Awaitable[Any]]
 ) -> None:
-    await kubectl("apply", "--validate=false", "-f", "-", stdin=MANIFEST)
+    await kubectl("apply", "-f", "-", stdin=MANIFEST)
     await kubectl("rollout", "status", "deployment/web", "--timeout=20s")
     before = await kubectl("get", "pods", "-o", "name")
     await kubectl("delete", "deployment", "web", "--cascade=orphan")
     assert await kubectl("get", "pods", "-o", "name") == before
-    await kubectl("apply", "--validate=false", "-f", "-", stdin=MANIFEST)
+    await kubectl("apply", "-f", "-", stdin=MANIFEST)
     await kubectl("rollout", "status", "deployment/web", "--timeout=20s")
     assert await kubectl("get", "pods", "-o", "name") == before
     await kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=30s")
@@ -87,7 +87,7 @@ async def test_delete_cascades_as_told(
 
 async def test_a_daemonset_rolls_out_and_back(nodes: Any, kubectl: Callable[..., Awaitable[str]]) -> None:
     manifest = MANIFEST.replace("kind: Deployment", "kind: DaemonSet").replace("  replicas: 3\n", "")
-    await kubectl("apply", "--validate=false", "-f", "-", stdin=manifest)
+    await kubectl("apply", "-f", "-", stdin=manifest)
     assert "successfully rolled out" in await kubectl("rollout", "status", "daemonset/web", "--timeout=20s")
     await kubectl("set", "image", "daemonset/web", "web=nginx:2")
     assert "successfully rolled out" in await kubectl("rollout", "status", "daemonset/web", "--timeout=20s")
