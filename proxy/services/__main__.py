@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -21,21 +21,29 @@ from panal.client import Client
 from panal.tasks import run_until_signal
 
 from ..forward.engine import Engine
+from . import nft
 from .addresses import LocalAddresses
 from .dataplane import Dataplane
 from .kubeproxy import KubeProxy
-from .netfilter import Netfilter, find_nft
+from .netfilter import Netfilter
 from .userspace import Userspace
 
 HEALTHZ_PORT = 10256
 _log = logging.getLogger(__name__)
 
 
+def _cidr(text: str) -> str:
+    """An IPv4 network as it may stand in a rule. Raises ValueError."""
+    return str(IPv4Network(text)) if text else ""
+
+
 def _flags(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("kube-proxy", allow_abbrev=False)
     parser.add_argument("--kubeconfig", default="", help="without it: the service account of the pod")
     parser.add_argument("--proxy-mode", choices=("netfilter", "userspace"), default="netfilter")
-    parser.add_argument("--cluster-cidr", default="", help="the pods' addresses; other sources are masqueraded")
+    parser.add_argument(
+        "--cluster-cidr", type=_cidr, default="", help="the pods; other sources are masqueraded"
+    )
     parser.add_argument("--hostname-override", default=os.environ.get("NODE_NAME", ""), help="the node's name")
     parser.add_argument("--node-ip", default="", help="the node's address, where its Node object has none yet")
     parser.add_argument("--table-socket", type=Path, help="Unix socket that shows the table")
@@ -47,14 +55,16 @@ def main(argv: Sequence[str]) -> int:
     """Run kube-proxy until SIGTERM; returns its exit code."""
     flags = _flags(argv)
     log.setup("kube-proxy")
-    nft = find_nft(os.environ)
-    if flags.proxy_mode == "netfilter" and nft is None:
-        _log.error("--proxy-mode=netfilter needs the nft program (Debian package nftables)")
-        return 1
-    return run_until_signal(functools.partial(_run, flags, nft or ""))
+    make: Callable[[], Dataplane] = functools.partial(_userspace, loopback=in_loopback())
+    if flags.proxy_mode == "netfilter":
+        if (found := nft.find(os.environ)) is None:
+            _log.error("--proxy-mode=netfilter needs nft (Debian package nftables)")
+            return 1
+        make = functools.partial(Netfilter, found, flags.cluster_cidr, flags.node_ip)
+    return run_until_signal(functools.partial(_run, flags, make))
 
 
-async def _run(flags: argparse.Namespace, nft: str) -> None:
+async def _run(flags: argparse.Namespace, make: Callable[[], Dataplane]) -> None:
     node = flags.hostname_override or os.uname().nodename
     loopback = in_loopback()
     everywhere = flags.node_ip if loopback and flags.node_ip else "0.0.0.0"
@@ -67,7 +77,7 @@ async def _run(flags: argparse.Namespace, nft: str) -> None:
     async with client:
         proxy = KubeProxy(
             client,
-            _dataplane(flags, loopback, nft),
+            make(),
             node,
             node_ip=flags.node_ip,
             table_socket=flags.table_socket,
@@ -78,10 +88,7 @@ async def _run(flags: argparse.Namespace, nft: str) -> None:
         await proxy.run()
 
 
-def _dataplane(flags: argparse.Namespace, loopback: bool, nft: str) -> Dataplane:
-    if flags.proxy_mode == "netfilter":
-        cidr = str(IPv4Network(flags.cluster_cidr)) if flags.cluster_cidr else ""
-        return Netfilter(nft, cidr, flags.node_ip)
+def _userspace(loopback: bool) -> Dataplane:
     engine = Engine("kube-proxy", reuse_port=loopback, start=random.randrange(1 << 16))
     engine.start()
     return Userspace(engine, real_port, None if loopback else LocalAddresses())

@@ -6,29 +6,18 @@ connections, being conntrack's, notice nothing.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import shutil
-from collections.abc import Mapping
 
 from .addresses import ServiceRoutes
 from .conntrack import cut
 from .dataplane import DataplaneError
-from .table import ServiceTable, changes
+from .nft import Nft, TooLong
+from .table import ServiceTable, changes, growing
 from .transaction import Ruleset
 
 _log = logging.getLogger(__name__)
-_TIMEOUT = 60.0
-"""Seconds for one nft transaction; thousands of Services take a fraction of one."""
-
-
-def find_nft(environ: Mapping[str, str]) -> str | None:
-    """The nft program: $PANAL_NFT, or in PATH, or where Debian puts it for root only."""
-    if given := environ.get("PANAL_NFT"):
-        return given
-    path = os.pathsep.join([environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    return shutil.which("nft", path=path)
+_PORTS_AT_ONCE = 100
+"""Service ports a transaction changes at most, where the kernel takes no longer one."""
 
 
 class Netfilter:
@@ -36,7 +25,7 @@ class Netfilter:
 
     mode = "netfilter"
 
-    def __init__(self, nft: str, cluster_cidr: str = "", node_ip: str = "") -> None:
+    def __init__(self, nft: Nft, cluster_cidr: str = "", node_ip: str = "") -> None:
         self._nft = nft
         self._ruleset = Ruleset(cluster_cidr)
         self._applied: ServiceTable | None = None
@@ -47,7 +36,7 @@ class Netfilter:
         if self._routes is not None:
             self._set_routes(self._routes, table)
         if before is None:
-            await self._run(self._ruleset.replace(table))
+            await self._replace(table)
         else:
             await self._update(table)
         self._applied = table
@@ -60,25 +49,20 @@ class Netfilter:
         transaction = self._ruleset.update(table)
         try:
             if transaction:
-                await self._run(transaction)
+                await self._nft.run(transaction)
         except DataplaneError as error:
             _log.warning("rules are not as they were left, replacing all: %s", error)
-            await self._run(self._ruleset.replace(table))
+            await self._replace(table)
 
-    async def _run(self, transaction: str) -> None:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            self._nft, "-f", "-", stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe
-        )
+    async def _replace(self, table: ServiceTable) -> None:
+        """In one transaction; where that is too long, the first Services at once and the others right after."""
         try:
-            async with asyncio.timeout(_TIMEOUT):
-                _, complaint = await process.communicate(transaction.encode())
-        except BaseException:
-            if process.returncode is None:
-                process.kill()
-            raise
-        if process.returncode != 0:
-            raise DataplaneError(f"nft: {complaint[:600].decode(errors='replace').strip()}")
+            await self._nft.run(self._ruleset.replace(table))
+        except TooLong:
+            first, *others = growing(table, _PORTS_AT_ONCE)
+            await self._nft.run(self._ruleset.replace(first))
+            for step in others:
+                await self._nft.run(self._ruleset.update(step))
 
     def _set_routes(self, routes: ServiceRoutes, table: ServiceTable) -> None:
         try:

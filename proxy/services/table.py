@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -120,6 +120,14 @@ def changes(old: ServiceTable, new: ServiceTable) -> Changes:
             port for name, port in new.ports.items() if (before := old.ports.get(name)) is not port and before != port
         ),
     )
+
+
+def growing(table: ServiceTable, step: int) -> Iterator[ServiceTable]:
+    """Tables that lead to this one, each with up to `step` service ports more; at least one, this one last."""
+    names = list(table.ports)
+    for end in range(step, len(names), step):
+        yield replace(table, ports={name: table.ports[name] for name in names[:end]})
+    yield table
 
 
 class TableBuilder:

@@ -18,7 +18,7 @@ import pytest
 
 from panal import unixsock
 from panal.client import Client
-from panal.proxy.services.netfilter import find_nft
+from panal.proxy.services import nft
 from panal.resources import ENDPOINTSLICES, NAMESPACES, NODES, SERVICES
 
 NODE_IPS = {"nodoa": "127.168.0.101", "nodob": "127.168.0.102"}
@@ -226,7 +226,7 @@ async def test_it_goes_on_while_the_api_server_is_away_and_picks_up_afterwards(
 
 
 @pytest.mark.nft
-@pytest.mark.skipif(find_nft(os.environ) is None, reason="no nft here")
+@pytest.mark.skipif(nft.find(os.environ) is None, reason="no nft here")
 def test_a_killed_proxy_leaves_its_rules_in_force(
     in_world: Any, make_apiserver: Any, tmp_path: Path, port: int, until: Any
 ) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from panal.proxy.services.netfilter import Netfilter, find_nft
+from panal.proxy.services.dataplane import DataplaneError
+from panal.proxy.services.netfilter import Netfilter
+from panal.proxy.services.nft import Nft, NftLibrary, NftProgram, TooLong
 from panal.proxy.services.table import Endpoint, PortName, ServicePort, ServiceTable
 
-NFT = find_nft(os.environ)
+NFT = shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin")
 pytestmark = [pytest.mark.nft, pytest.mark.skipif(NFT is None, reason="no nft here")]
 
 CIDR = "10.10.0.0/16"
@@ -41,8 +45,11 @@ async def small_cluster(world: Any) -> tuple[Netfilter, str, str]:
     for pod in (first, second):
         world.serve_tcp(pod, 80)
     world.enter(NODE)
-    assert NFT is not None
-    return Netfilter(NFT, CIDR, NODE), first, second
+    return Netfilter(nft(), CIDR, NODE), first, second
+
+
+def nft() -> Nft:
+    return NftProgram(NFT or "")
 
 
 def test_pods_node_and_lan_reach_a_service_in_turn(in_world: Any) -> None:
@@ -91,7 +98,7 @@ def test_established_connections_survive_every_change_and_a_restart(in_world: An
         with world.at(NODE), socket.create_connection(("10.10.1.102", 8080), timeout=3) as client:
             served, _ = echo.accept()
             await dataplane.apply(table(web(Endpoint(second, 80, True))))
-            reborn = Netfilter(NFT or "", CIDR, NODE)
+            reborn = Netfilter(nft(), CIDR, NODE)
             await reborn.apply(table(web(Endpoint(second, 80, True))))
             client.sendall(b"still there?")
             assert served.recv(100) == b"still there?"
@@ -192,11 +199,65 @@ def test_an_incremental_change_leaves_what_a_full_one_would(in_world: Any) -> No
         for step in steps:
             await dataplane.apply(step)
             incremental = listing()
-            await Netfilter(NFT or "", CIDR, NODE).apply(step)
+            await Netfilter(nft(), CIDR, NODE).apply(step)
             assert incremental == listing()
 
     def listing() -> list[str]:
         shown = subprocess.run([NFT or "", "-s", "list", "table", "ip", "panal"], check=True, capture_output=True)
         return sorted(line for line in shown.stdout.decode().splitlines() if "flags dynamic" not in line)
+
+    in_world(story)
+
+
+@pytest.mark.parametrize("make", [lambda: NftProgram(NFT or ""), NftLibrary], ids=["program", "library"])
+def test_program_and_library_take_all_of_a_transaction_or_nothing(in_world: Any, make: Any) -> None:
+    async def story(world: Any) -> None:
+        await small_cluster(world)
+        runner = make()
+        await runner.run("add table ip panal\nadd chain ip panal a\n")
+        with pytest.raises(DataplaneError, match="No such file or directory"):
+            await runner.run("add chain ip panal b\ndelete chain ip panal absent\n")
+        with pytest.raises(DataplaneError, match="syntax error"):
+            await runner.run("add chain ip panal c\nnonsense\n")
+        shown = subprocess.run([NFT or "", "list", "table", "ip", "panal"], check=True, capture_output=True)
+        assert shown.stdout.decode().split() == "table ip panal { chain a { } }".split()
+        await runner.run("add chain ip panal d\n")
+
+    in_world(story)
+
+
+def test_thousands_of_services_are_loaded_in_parts_where_one_is_too_long(in_world: Any) -> None:
+    class Short:
+        """The real library, in a kernel with small socket buffers."""
+
+        def __init__(self) -> None:
+            self._library = NftLibrary()
+            self.sizes: list[int] = []
+
+        async def run(self, transaction: str) -> None:
+            if len(transaction) > 200_000:
+                raise TooLong("nft: Message too long")
+            self.sizes.append(len(transaction))
+            await self._library.run(transaction)
+
+    async def story(world: Any) -> None:
+        _, first, _ = await small_cluster(world)
+        ports = [
+            ServicePort(
+                PortName("default", f"s{number}", "", "TCP"),
+                (f"10.20.{number >> 8}.{number % 256}",),
+                80,
+                endpoints=(Endpoint(first, 80, True), Endpoint("10.10.0.70", 80)),
+            )
+            for number in range(1000)
+        ]
+        short = Short()
+        dataplane = Netfilter(short, CIDR, NODE)
+        await dataplane.apply(table(*ports))
+        assert len(short.sizes) == 10
+        await dataplane.apply(table(*ports[:-1], replace(ports[-1], endpoints=(Endpoint(first, 80, True),))))
+        assert len(short.sizes) == 11
+        assert short.sizes[-1] < 500
+        assert (await world.ask(NODE, ("10.20.3.231", 80)))[0] == first
 
     in_world(story)
