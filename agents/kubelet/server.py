@@ -42,10 +42,10 @@ class Server:
     @contextlib.asynccontextmanager
     async def serving(self, host: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
         """Answer on the address; gives the port (chosen by the system for 0). Raises OSError."""
-        runner = web.AppRunner(self.app(secure=tls is not None), access_log=None)
+        runner = web.AppRunner(self.app(secure=tls is not None), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host, port, ssl_context=tls, shutdown_timeout=0.1)
+            site = web.TCPSite(runner, host, port, ssl_context=tls)
             await site.start()
             yield int(runner.addresses[0][1])
         finally:
