@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from panal.client import Client
-from panal.errors import Conflict, NotFound
+from panal.client import Client, Unreachable
+from panal.errors import Conflict, NotFound, StatusError
 from panal.informer import Applied, Deleted, Delta, Informer
 from panal.resources import LEASES, NAMESPACES, NODES, PODS
 
@@ -159,7 +159,8 @@ class Nodes:
             await asyncio.sleep(1)
             for name in list(self.names):
                 patch = {"spec": {"renewTime": micro_now()}}
-                await self._client.patch(LEASES, name, patch, "kube-node-lease")
+                with contextlib.suppress(Unreachable, StatusError):
+                    await self._client.patch(LEASES, name, patch, "kube-node-lease")
 
     async def revive(self, name: str) -> None:
         self.names.add(name)
@@ -191,7 +192,7 @@ class Nodes:
         pod = self._pods.get(namespace, name)
         if pod is None or pod["spec"].get("nodeName") not in self.names:
             return
-        with contextlib.suppress(NotFound, Conflict):
+        with contextlib.suppress(NotFound, Conflict, Unreachable):
             if pod["metadata"].get("deletionTimestamp"):
                 await self._client.delete(PODS, name, namespace, grace_seconds=0, uid=pod["metadata"]["uid"])
             elif not any(c["type"] == "Ready" for c in pod.get("status", {}).get("conditions") or ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -369,3 +370,17 @@ async def test_a_killed_manager_takes_up_where_it_was(
     plane.start("kube-controller-manager", "panal.controlplane.controllers", "--node-monitor-grace-period=4s")
     await eventually(lambda: settled(client, namespace, "web", 4))
     assert len(await items(client, PODS, namespace)) == 4
+
+
+async def test_all_goes_on_after_the_api_server_and_the_scheduler_were_killed(
+    plane: Any, client: Client, namespace: str, nodes: Any, eventually: Eventually
+) -> None:
+    await client.create(DEPLOYMENTS, deployment(replicas=1), namespace)
+    await eventually(lambda: settled(client, namespace, "web", 1))
+    await asyncio.to_thread(plane.server.stop, signal.SIGKILL)
+    plane.kill("kube-scheduler")
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(plane.server.start)
+    plane.start("kube-scheduler", "panal.controlplane.scheduler")
+    await client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 3}}, namespace)
+    await eventually(lambda: settled(client, namespace, "web", 3))
