@@ -150,11 +150,9 @@ def _become_steward(paths: ClusterPaths, lifeline: socket.socket, report: int, s
             linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         os.close(report)
         from . import zygote
+        from .steward import run  # before the fork: the components share what it imports
 
-        spawner = zygote.fork()
-        from .steward import run
-
-        code = run(paths, lifeline, spawner)
+        code = run(paths, lifeline, zygote.fork())
     except BaseException as error:
         if separate and isinstance(error, OSError):
             sys.stderr.write(f"keeper: {error}\n")
