@@ -23,6 +23,7 @@ from panal.resources import ENDPOINTSLICES, INGRESSES, SERVICES
 
 from ..apiserver.http.conftest import ApiServer, make
 from .conftest import lines
+from .incluster import environment, grant
 
 Object = dict[str, Any]
 
@@ -42,8 +43,10 @@ async def client(apiserver: ApiServer) -> AsyncIterator[Client]:
 
 
 @contextlib.asynccontextmanager
-async def running(module: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *options)
+async def running(
+    module: str, *options: str, env: dict[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *options, env=env)
     try:
         yield process
     finally:
@@ -94,10 +97,11 @@ async def test_services_have_names_as_soon_as_they_are_there_and_while_the_api_i
 ) -> None:
     port, health, readiness = free_port(), free_port(), free_port()
     options = [
-        f"--kubeconfig={apiserver.user('admin', 'system:masters')}", "--bind=127.0.0.1", f"--port={port}",
+        "--bind=127.0.0.1", f"--port={port}",
         f"--health-port={health}", f"--ready-port={readiness}", f"--forward=127.0.0.1:{free_port()}",
     ]  # fmt: skip
-    async with running("panal.controlplane.dns", *options):
+    env = await environment(apiserver, client, "coredns", "kube-system")
+    async with running("panal.controlplane.dns", *options, env=env):
 
         async def is_ready() -> bool:
             return await ready(readiness) == 200
@@ -140,9 +144,10 @@ async def test_the_companys_dns_learns_the_hosts_of_ingresses_and_knows_its_own_
 ) -> None:
     port = free_port()
     options = [
-        f"--kubeconfig={apiserver.user('lan', 'system:masters')}", "--address=127.0.0.1", f"--port={port}",
+        f"--kubeconfig={apiserver.user('dns', 'panal:lan')}", "--address=127.0.0.1", f"--port={port}",
         "--domain=miempresa.com", "--record=menchupc=192.168.0.200", f"--forward=127.0.0.1:{free_port()}",
     ]  # fmt: skip
+    await grant(client, apiserver.home)
     async with running("panal.controlplane.dns.external", *options):
 
         async def has(name: str, *expected: str) -> bool:

@@ -17,9 +17,10 @@ import aiohttp
 import pytest
 
 from panal.client import Client
-from panal.resources import ENDPOINTSLICES, EVENTS, INGRESSCLASSES, INGRESSES, SECRETS, SERVICES
+from panal.resources import ENDPOINTSLICES, EVENTS, INGRESSES, SECRETS, SERVICES
 
 from ...controlplane.apiserver.http.conftest import ApiServer, make
+from ...controlplane.dns.incluster import environment
 from .conftest import OK, backend, closed_port, saying
 
 Object = dict[str, Any]
@@ -36,16 +37,19 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 class Controller:
     """The process under test."""
 
-    def __init__(self, kubeconfig: Path, *options: str) -> None:
+    def __init__(self, env: dict[str, str], *options: str) -> None:
         self.http, self.https, self.health = closed_port(), closed_port(), closed_port()
         self._command = [
-            sys.executable, "-m", "panal.proxy.ingress", f"--kubeconfig={kubeconfig}", "--bind=127.0.0.1",
+            sys.executable, "-m", "panal.proxy.ingress", "--bind=127.0.0.1",
             f"--http-port={self.http}", f"--https-port={self.https}", f"--health-port={self.health}", *options,
         ]  # fmt: skip
+        self._env = env
         self.process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Controller:
-        self.process = await asyncio.create_subprocess_exec(*self._command, stdout=asyncio.subprocess.PIPE)
+        self.process = await asyncio.create_subprocess_exec(
+            *self._command, stdout=asyncio.subprocess.PIPE, env=self._env
+        )
         await until(self.ready)
         return self
 
@@ -89,16 +93,6 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -
 @pytest.fixture
 async def client(apiserver: ApiServer) -> AsyncIterator[Client]:
     async with Client.from_kubeconfig(apiserver.user("admin", "system:masters")) as found:
-        with contextlib.suppress(Exception):
-            await found.create(
-                INGRESSCLASSES,
-                {
-                    "apiVersion": "networking.k8s.io/v1",
-                    "kind": "IngressClass",
-                    "metadata": {"name": "panal"},
-                    "spec": {"controller": "panal.dev/ingress-controller"},
-                },
-            )
         yield found
 
 
@@ -137,7 +131,7 @@ def ingress(name: str, host: str, **spec: Any) -> Object:
 
 
 async def test_an_ingress_is_served_published_and_followed(apiserver: ApiServer, client: Client) -> None:
-    config = apiserver.user("admin", "system:masters")
+    config = await environment(apiserver, client, "ingress", "ingress")
     async with (
         backend(saying(OK)) as address,
         Controller(config, "--publish-status-address=192.168.0.10") as controller,
@@ -171,7 +165,7 @@ async def test_an_ingress_is_served_published_and_followed(apiserver: ApiServer,
 
 
 async def test_certificates_come_and_change_without_a_restart(apiserver: ApiServer, client: Client) -> None:
-    config = apiserver.user("admin", "system:masters")
+    config = await environment(apiserver, client, "ingress", "ingress")
     now = datetime.datetime.now(datetime.UTC)
 
     def secret(subject: str) -> Object:
@@ -204,25 +198,10 @@ async def test_certificates_come_and_change_without_a_restart(apiserver: ApiServ
 async def test_it_goes_on_while_the_api_server_is_away_and_catches_up_after(tmp_path: Path) -> None:
     server = make(tmp_path, network="loopback")
     server.start()
-    config = server.user("admin", "system:masters")
+    client = Client.from_kubeconfig(server.user("admin", "system:masters"))
     try:
-        async with (
-            Client.from_kubeconfig(config) as client,
-            backend(saying(OK)) as address,
-            Controller(config) as controller,
-        ):
-            await client.create(
-                INGRESSCLASSES,
-                {
-                    "apiVersion": "networking.k8s.io/v1",
-                    "kind": "IngressClass",
-                    "metadata": {
-                        "name": "panal",
-                        "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"},
-                    },
-                    "spec": {"controller": "panal.dev/ingress-controller"},
-                },
-            )
+        env = await environment(server, client, "ingress", "ingress")
+        async with client, backend(saying(OK)) as address, Controller(env) as controller:
             await client.create(SERVICES, service("web"))
             await client.create(ENDPOINTSLICES, endpoint_slice("web", address))
             await client.create(INGRESSES, ingress("web", "a.com"))
