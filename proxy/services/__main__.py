@@ -41,9 +41,7 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("kube-proxy", allow_abbrev=False)
     parser.add_argument("--kubeconfig", default="", help="without it: the service account of the pod")
     parser.add_argument("--proxy-mode", choices=("netfilter", "userspace"), default="netfilter")
-    parser.add_argument(
-        "--cluster-cidr", type=_cidr, default="", help="the pods; other sources are masqueraded"
-    )
+    parser.add_argument("--cluster-cidr", type=_cidr, default="", help="the pods; other sources are masqueraded")
     parser.add_argument("--hostname-override", default=os.environ.get("NODE_NAME", ""), help="the node's name")
     parser.add_argument("--node-ip", default="", help="the node's address, where its Node object has none yet")
     parser.add_argument("--table-socket", type=Path, help="Unix socket that shows the table")

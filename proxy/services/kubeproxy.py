@@ -69,8 +69,7 @@ class KubeProxy:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._dataplane.close)
             stack.callback(self._checks.close)
-            if self._table_socket is not None:
-                await stack.enter_async_context(answering(self._table_socket, self._document))
+            await self._show_table(stack)
             await self._serve_health(stack)
             async with asyncio.TaskGroup() as group:
                 for informer in (self._services, self._slices, self._node):
@@ -140,6 +139,14 @@ class KubeProxy:
 
     def _document(self) -> bytes:
         return orjson.dumps(document(self._table, self._dataplane.mode), option=orjson.OPT_APPEND_NEWLINE)
+
+    async def _show_table(self, stack: AsyncExitStack) -> None:
+        if self._table_socket is None:
+            return
+        try:
+            await stack.enter_async_context(answering(self._table_socket, self._document))
+        except OSError as error:
+            _log.warning("the table can't be shown on %s: %s", self._table_socket, error.strerror)
 
     async def _serve_health(self, stack: AsyncExitStack) -> None:
         if self._healthz is None:

@@ -29,12 +29,12 @@ class Netfilter:
         self._nft = nft
         self._ruleset = Ruleset(cluster_cidr)
         self._applied: ServiceTable | None = None
-        self._routes = ServiceRoutes(node_ip) if node_ip else None
+        self._node_ip = node_ip
+        self._routes: ServiceRoutes | None = None
 
     async def apply(self, table: ServiceTable) -> None:
         before, self._applied = self._applied, None
-        if self._routes is not None:
-            self._set_routes(self._routes, table)
+        self._set_routes(table)
         if before is None:
             await self._replace(table)
         else:
@@ -64,9 +64,13 @@ class Netfilter:
             for step in others:
                 await self._nft.run(self._ruleset.update(step))
 
-    def _set_routes(self, routes: ServiceRoutes, table: ServiceTable) -> None:
+    def _set_routes(self, table: ServiceTable) -> None:
+        source = self._node_ip or next(iter(table.node_ips), "")
+        if not source:
+            return
         try:
-            routes.set(ip for port in table for ip in (*port.cluster_ips, *port.external_ips))
+            self._routes = self._routes or ServiceRoutes(source)
+            self._routes.set(ip for port in table for ip in (*port.cluster_ips, *port.external_ips))
         except OSError as error:
             raise DataplaneError(f"routes to Services: {error.strerror}") from error
 
