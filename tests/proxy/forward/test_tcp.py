@@ -54,7 +54,7 @@ async def test_an_endpoint_that_refuses_is_passed_over(start_engine: Any, named:
 async def test_without_an_endpoint_that_answers_the_client_is_reset(start_engine: Any, free_port: Any) -> None:
     engine, port = start_engine(), free_port()
     await engine.apply({tcp(port): Backends((("127.0.0.1", free_port()),))})
-    with dial(port) as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), dial(port) as client:
         client.recv(10)
     assert await engine.connections() == 0
 
