@@ -133,6 +133,8 @@ async def living(root: Path) -> AsyncIterator[LiveNode]:
         node.start("kubelet")
         async with Client.from_kubeconfig(node.paths.kubeconfig) as node.client:
             await until_reachable(node.client, seconds=20)
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+            await node.client.create(SERVICEACCOUNTS, account, "default")
             yield node
             await _empty(node)
     finally:
