@@ -36,6 +36,7 @@ def fork() -> Zygote:
     """Fork it. The caller may run an event loop by now: the child closes all it inherits but its streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     early, served_early = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    gc.freeze()
     if (pid := os.fork()) == 0:
         try:
             signal.set_wakeup_fd(-1)
@@ -56,15 +57,17 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
 
     from .components import later_modules, modules
 
-    gc.disable()  # all of it stays; the server freezes it and collects from then on
+    gc.disable()  # all of it stays, and what is frozen before a fork is not touched, so it stays shared
     with _without_certificates():
         _load_all((*modules(), *LATE))
+    gc.freeze()
     if os.fork() == 0:
         gc.enable()
         server.run(early_owner, NAME)
     early_owner.close()
     with _without_certificates():
         _load_all(later_modules())
+    gc.freeze()
     gc.enable()
     server.run(owner, NAME)
 
