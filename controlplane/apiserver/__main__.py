@@ -19,11 +19,13 @@ from panal.tasks import run_until_signal
 
 from ..store.contract import StoreError
 from ..store.sqlite import SQLiteStore
-from . import bootstrap, edge, options
+from . import bootstrap, edge, kubernetesservice, options
+from .allocation import Ranges
 from .authn import Authenticator
 from .authz import Authorizer
 from .cache import Cache
 from .context import Parts
+from .logs import Kubelets
 from .options import Options
 from .reading import Reader
 from .registry import Registry
@@ -69,6 +71,7 @@ async def _run(chosen: Options) -> None:
             parts = _parts(chosen, store, cache, signing)
             await bootstrap.run(parts, store)
             port = listener.getsockname()[1]
+            await kubernetesservice.publish(parts, port)
             application = Application(parts, f"{chosen.advertise_address}:{port}")
             server = web.Server(application, keepalive_timeout=_KEEPALIVE, access_log=None, handler_cancellation=True)
             loop = asyncio.get_running_loop()
@@ -83,20 +86,23 @@ async def _run(chosen: Options) -> None:
                 for each in listening:
                     each.close()
                 await server.shutdown(0.2)
+                await parts.kubelets.close()
     finally:
         await store.close()
 
 
 def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> Parts:
     rng = random.Random(os.urandom(32))
+    ranges = Ranges(chosen.service_cluster_ip_range, chosen.service_node_port_range)
     return Parts(
         options=chosen,
         cache=cache,
-        registry=Registry(store, cache, rng),
+        registry=Registry(store, cache, rng, ranges),
         reader=Reader(cache, store),
         authenticator=Authenticator(cache, signing, time.time),
         authorizer=Authorizer(cache),
         keys=signing,
+        kubelets=Kubelets(chosen),
         now=time.time,
         rng=rng,
     )

@@ -18,8 +18,8 @@ from panal.resources import Resource
 
 from ..store import Mismatch, Store
 from . import encoding, keys
+from .clock import timestamp
 from .context import Parts
-from .handlers import timestamp
 
 
 async def run(parts: Parts, store: Store) -> None:

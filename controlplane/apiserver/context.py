@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -22,6 +23,9 @@ from .request import Query, Target
 from .strategy import RequestContext
 from .tokens import Keys
 
+if TYPE_CHECKING:
+    from .logs import Kubelets
+
 _MANAGER_LIMIT = 128
 
 
@@ -36,6 +40,7 @@ class Parts:
     authenticator: Authenticator
     authorizer: Authorizer
     keys: Keys
+    kubelets: Kubelets
     now: Callable[[], float]
     """Seconds since the epoch."""
     rng: random.Random
@@ -58,7 +63,9 @@ class Call:
     def namespace(self) -> str:
         return self.target.namespace if self.resource.namespaced else ""
 
-    def context(self, name: str | None = None, *, dry_run: bool | None = None) -> RequestContext:
+    def context(
+        self, name: str | None = None, *, dry_run: bool | None = None, subresource: str | None = None
+    ) -> RequestContext:
         """For the strategies. Raises Invalid, BadRequest for parameters that make no sense."""
         if self.query.get("dryRun") not in ("", "All"):
             raise _bad_dry_run(self.query.get("dryRun"))
@@ -69,7 +76,7 @@ class Call:
             now=self.timestamp,
             dry_run=self.query.get("dryRun") == "All" if dry_run is None else dry_run,
             field_manager=self.manager,
-            subresource=self.target.subresource,
+            subresource=self.target.subresource if subresource is None else subresource,
             groups=self.user.groups,
             extra=self.user.extra,
         )

@@ -12,11 +12,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from panal.errors import BadRequest, StatusError, UnsupportedMediaType
+from panal.errors import BadRequest, StatusError
 from panal.selectors import parse_fields
 
 from . import bodies, encoding, forms, patching, watching
 from .answers import Answer
+from .clock import timestamp
 from .context import Call, Parts
 from .deletion import DeleteOptions
 from .reading import list_option_invalid, selection
@@ -86,8 +87,9 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
         )
     form, render = call.form, None
     if form.kind and form.kind != "APIGroupDiscoveryList":
-        clock = call.http.app_now if hasattr(call.http, "app_now") else lambda: timestamp(parts.now())
-        render = forms.Events(call.resource, form, clock, query.get("includeObject")).render
+        render = forms.Events(
+            call.resource, form, lambda: timestamp(parts.now()), query.get("includeObject")
+        ).render
     shelf = parts.reader.shelf(call.resource)
     everything = initial or revision == 0
     seconds = query.integer("timeoutSeconds")
@@ -102,13 +104,6 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
     )
     current = parts.reader.current(call.resource, chosen) if everything else []
     return await watching.serve(call.http, described, shelf, current, lambda: parts.cache.revision)
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, to the second."""
-    import time
-
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 async def create(parts: Parts, call: Call) -> Answer:
@@ -147,9 +142,7 @@ async def patch(parts: Parts, call: Call) -> Answer:
     raw = await bodies.read(call.http)
     if media == patching.APPLY:
         return await _apply(parts, call, raw)
-    if media not in patching.MEDIA:
-        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
-    change = patching.change(media, raw, call.resource)
+    change = patching.change(patching.supported(media), raw, call.resource)
     written = await parts.registry.update(
         call.context(), call.resource, change, field_validation=call.field_validation
     )

@@ -7,10 +7,11 @@ from typing import Any
 
 import orjson
 
-from panal.errors import BadRequest, Invalid
+from panal.errors import BadRequest, Invalid, UnsupportedMediaType
 from panal.resources import Resource
 
-from . import pending
+from . import patch as patch_kinds
+from .apply import apply
 from .context import Call
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -25,7 +26,14 @@ _OPERATIONS_LIMIT = 10_000
 """Operations of one JSON patch at most, as in Kubernetes."""
 
 
-def change(media: str, raw: bytes, resource: Resource) -> Change:
+def supported(media: str) -> str:
+    """Raises UnsupportedMediaType for what is no patch."""
+    if media not in MEDIA:
+        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
+    return media
+
+
+def change(media: str, raw: bytes, resource: Resource | None) -> Change:
     """What the patch does. Raises BadRequest for a body that cannot be read."""
     try:
         patch = orjson.loads(raw)
@@ -36,12 +44,12 @@ def change(media: str, raw: bytes, resource: Resource) -> Change:
             raise BadRequest("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
         if len(patch) > _OPERATIONS_LIMIT:
             raise BadRequest(f"The allowed maximum operations in a JSON patch is {_OPERATIONS_LIMIT}")
-        return lambda obj: _an_object(pending.json_patch(obj, patch))
+        return lambda obj: _an_object(patch_kinds.json_patch(obj, patch))
     if not isinstance(patch, dict):
         raise BadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}")
-    if media == MERGE:
-        return lambda obj: _an_object(pending.merge_patch(obj, patch))
-    return lambda obj: _an_object(pending.strategic_merge_patch(resource, obj, patch))
+    if media == MERGE or resource is None:
+        return lambda obj: _an_object(patch_kinds.merge_patch(obj, patch))
+    return lambda obj: _an_object(patch_kinds.strategic_merge_patch(resource, obj, patch))
 
 
 def _an_object(result: Any) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], 
         )
 
     def merged(live: dict[str, Any] | None) -> dict[str, Any]:
-        result: dict[str, Any] = pending.apply(
+        result: dict[str, Any] = apply(
             call.resource,
             live,
             orjson.loads(orjson.dumps(applied)),

@@ -6,20 +6,26 @@ them, and deletion with finalizers and grace. Reads are reading.py's.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from panal.addresses import in_loopback
 from panal.errors import BadRequest, Conflict, StatusError, already_exists, conflict, not_found
-from panal.resources import Resource
+from panal.resources import SERVICES, Resource
 
 from ..store import Mismatch, Store
-from . import encoding, keys, pending
+from . import admission, allocation, encoding, keys
+from .admission.stored import StoredObjects
+from .apply import track_update
 from .cache import Cache, Item
 from .deletion import DeleteOptions, mark
 from .fielderrors import invalid
+from .schema import decode
 from .strategy import RequestContext, Strategy, before_create, before_update, strategy_for
 
 Object = dict[str, Any]
@@ -44,18 +50,26 @@ class Written:
 class Registry:
     """Writes of one API server."""
 
-    def __init__(self, store: Store, cache: Cache, rng: random.Random) -> None:
+    def __init__(self, store: Store, cache: Cache, rng: random.Random, ranges: allocation.Ranges) -> None:
         self._store = store
+        self._ranges = ranges
         self._cache = cache
         self._rng = rng
+        self._stored = StoredObjects(cache)
+        self._mutating = admission.mutating(in_loopback())
+        self._allocating = asyncio.Lock()
 
     async def create(
         self, ctx: RequestContext, resource: Resource, obj: Object, *, field_validation: str = "Warn"
     ) -> Written:
         """Raises Invalid, AlreadyExists, Forbidden, BadRequest."""
+        async with self._turn(resource):
+            return await self._create(ctx, resource, obj, field_validation)
+
+    async def _create(self, ctx: RequestContext, resource: Resource, obj: Object, field_validation: str) -> Written:
         strategy = strategy_for(resource)
-        warnings = pending.decode(resource, obj, field_validation)
         check_kind(resource, obj)
+        warnings = decode(resource, obj, field_validation)
         for _ in range(_NAME_ATTEMPTS):
             attempt = _copy(obj)
             generated = not attempt["metadata"].get("name")
@@ -73,11 +87,44 @@ class Registry:
     def _prepare_new(self, ctx: RequestContext, strategy: Strategy, obj: Object) -> None:
         resource = strategy.resource
         strategy.default(obj)
-        pending.track_update(resource, None, obj, manager=ctx.field_manager, now=ctx.now, subresource="")
+        track_update(resource, None, obj, manager=ctx.field_manager, now=ctx.now, subresource="")
+        attributes = self._attributes(ctx, resource, "CREATE", obj, None)
+        admission.admit(self._mutating, attributes, self._stored)
         before_create(strategy, ctx, obj, uid=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)), rng=self._rng)
         if errors := strategy.validate(ctx, obj):
             raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), errors)
+        self._allocate(resource, obj, None)
         strategy.canonicalize(obj)
+        admission.admit(admission.VALIDATING, attributes, self._stored)
+
+    def _turn(self, resource: Resource) -> AbstractAsyncContextManager[object]:
+        """Services are written one after the other, so that two never get the same address."""
+        return self._allocating if resource == SERVICES else nullcontext()
+
+    def _allocate(self, resource: Resource, obj: Object, old: Object | None) -> None:
+        """Addresses and node ports for Services. Raises Invalid."""
+        if resource != SERVICES:
+            return
+        meta = obj["metadata"]
+        used = allocation.in_use(self._stored.list(SERVICES), (meta["namespace"], meta["name"]))
+        before = old.get("spec", {}) if old else None
+        if errors := allocation.allocate(obj["spec"], before, used, self._ranges, self._rng):
+            raise invalid(resource.kind, resource.group, meta["name"], errors)
+
+    def _attributes(
+        self, ctx: RequestContext, resource: Resource, operation: str, obj: Object, old: Object | None
+    ) -> admission.Attributes:
+        return admission.Attributes(
+            operation=operation,
+            resource=resource,
+            subresource=ctx.subresource,
+            namespace=ctx.namespace,
+            name=ctx.name,
+            obj=obj,
+            old=old,
+            user=ctx.user,
+            rng=self._rng,
+        )
 
     async def update(
         self,
@@ -88,12 +135,27 @@ class Registry:
         create: Callable[[], Object] | None = None,
         field_validation: str = "Warn",
         tracked: bool = False,
+        managed_as: str = "",
     ) -> Written:
         """Replace an object by what `change` makes of the current one (its argument is a copy of its own).
 
         `change` may be called again when somebody else wrote meanwhile, unless the new object names a revision.
+        `managed_as` is the subresource that managedFields note, if it is not the context's.
         `tracked` says that managedFields are right already (server-side apply). Raises NotFound, Conflict, Invalid.
         """
+        async with self._turn(resource):
+            return await self._update(ctx, resource, change, create, field_validation, tracked, managed_as)
+
+    async def _update(
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        change: Callable[[Object], Object],
+        create: Callable[[], Object] | None,
+        field_validation: str,
+        tracked: bool,
+        managed_as: str,
+    ) -> Written:
         strategy = strategy_for(resource)
         shelf = self._cache.shelf(keys.location(resource))
         for _ in range(_ATTEMPTS):
@@ -101,13 +163,13 @@ class Registry:
             if item is None:
                 if create is None:
                     raise not_found(resource.plural, resource.group, ctx.name)
-                return await self.create(ctx, resource, create(), field_validation=field_validation)
+                return await self._create(ctx, resource, create(), field_validation)
             old = item.decode()
             new = change(item.decode())
-            warnings = pending.decode(resource, new, field_validation)
             check_kind(resource, new)
+            warnings = decode(resource, new, field_validation)
             pinned = self._check(resource, strategy, new, old, ctx)
-            self._prepare_changed(ctx, strategy, new, old, tracked)
+            self._prepare_changed(ctx, strategy, new, old, managed_as or ctx.subresource, tracked)
             warnings += strategy.warnings(ctx, new, old)
             if encoding.encode(new) == encoding.encode(old):
                 return Written(item.body, warnings=tuple(warnings))
@@ -137,18 +199,21 @@ class Registry:
         return True
 
     def _prepare_changed(
-        self, ctx: RequestContext, strategy: Strategy, new: Object, old: Object, tracked: bool
+        self, ctx: RequestContext, strategy: Strategy, new: Object, old: Object, managed_as: str, tracked: bool
     ) -> None:
         resource = strategy.resource
         strategy.default(new)
         if not tracked:
-            pending.track_update(
-                resource, old, new, manager=ctx.field_manager, now=ctx.now, subresource=ctx.subresource
-            )
+            track_update(resource, old, new, manager=ctx.field_manager, now=ctx.now, subresource=managed_as)
+        attributes = self._attributes(ctx, resource, "UPDATE", new, old)
+        admission.admit(self._mutating, attributes, self._stored)
         before_update(strategy, ctx, new, old)
         if errors := strategy.validate_update(ctx, new, old):
             raise invalid(resource.kind, resource.group, ctx.name, errors)
+        if not ctx.subresource:
+            self._allocate(resource, new, old)
         strategy.canonicalize(new)
+        admission.admit(admission.VALIDATING, attributes, self._stored)
 
     async def delete(self, ctx: RequestContext, resource: Resource, options: DeleteOptions) -> Written:
         """Delete, or mark for deletion what has finalizers or time to end. Raises NotFound, Conflict."""

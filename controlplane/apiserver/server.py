@@ -14,7 +14,7 @@ from aiohttp import web
 from panal import resources
 from panal.errors import MethodNotSupported, NotFound, StatusError
 
-from . import answers, discovery, handlers, subresources
+from . import answers, discovery, handlers, reviews, subresources
 from .answers import Answer
 from .authn import User
 from .authz import Attributes
@@ -96,8 +96,8 @@ class Application:
     def _handler(self, target: Target, resource: resources.Resource) -> Handler:
         if target.subresource:
             found = subresources.find(resource, target.subresource, target.verb)
-        elif target.verb in resource.verbs or target.verb == "get" and "get" in resource.verbs:
-            found = subresources.reviews(resource) or handlers.VERBS.get(target.verb)
+        elif target.verb in resource.verbs or (target.verb == "get" and "get" in resource.verbs):
+            found = reviews.find(resource.plural) or handlers.VERBS.get(target.verb)
             if resource.namespaced and not target.namespace and target.verb in ("create", "deletecollection"):
                 found = None
         else:

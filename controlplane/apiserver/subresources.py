@@ -1,55 +1,81 @@
-"""What is below an object: status, finalize, binding; and which handler serves which."""
+"""What is below an object, and which handler serves it: status, scale, finalize, binding, eviction, token, log."""
 
 from __future__ import annotations
 
-from panal.errors import conflict
+import orjson
+
+from panal.errors import BadRequest, conflict
 from panal.resources import Resource
 
-from . import bodies, handlers
+from . import bodies, eviction, handlers, logs, scale, tokenrequests
 from .answers import Answer
 from .context import Call, Parts
+from .fielderrors import invalid, required
 from .handlers import Handler
 from .registry import Object
+
+_BOUND = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 
 async def bind(parts: Parts, call: Call) -> Answer:
     """POST pods/NAME/binding: the scheduler's decision."""
     raw = await bodies.read(call.http)
-    binding = bodies.decode(raw, bodies.media_type(call.http), "Binding")
-    node = str((binding.get("target") or {}).get("name") or "")
-    context = call.context()
+    return await assign(parts, call, bodies.decode(raw, bodies.media_type(call.http), "Binding"))
 
-    def assign(pod: Object) -> Object:
-        present = pod["spec"].get("nodeName")
+
+async def assign(parts: Parts, call: Call, binding: Object) -> Answer:
+    """Give the pod its node; a pod that has one, or is going, is refused with a conflict."""
+    target, metadata = binding.get("target") or {}, binding.get("metadata") or {}
+    if not isinstance(target, dict) or not isinstance(metadata, dict):
+        raise BadRequest("the Binding's target and metadata are not objects")
+    if target.get("kind") not in (None, "", "Node", "Minion") or not target.get("name"):
+        raise invalid("Binding", "", call.target.name, [required("target.name")])
+    name, uid = call.target.name, metadata.get("uid")
+
+    def place(pod: Object) -> Object:
+        if uid and uid != pod["metadata"]["uid"]:
+            raise conflict("pods/binding", "", name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {pod['metadata']['uid']}")
         if pod["metadata"].get("deletionTimestamp"):
-            raise conflict("pods/binding", "", call.target.name, f"pod {call.target.name} is being deleted, cannot be assigned to a host")
-        if present:
-            raise conflict("pods/binding", "", call.target.name, f"pod {call.target.name} is already assigned to node \"{present}\"")
-        pod["spec"]["nodeName"] = node
-        pod["metadata"].pop("resourceVersion", None)
-        conditions = pod.setdefault("status", {}).setdefault("conditions", [])
-        conditions[:] = [each for each in conditions if each.get("type") != "PodScheduled"]
-        conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": call.timestamp})
+            raise conflict("pods/binding", "", name, f"pod {name} is being deleted, cannot be assigned to a host")
+        if present := pod["spec"].get("nodeName"):
+            raise conflict("pods/binding", "", name, f'pod {name} is already assigned to node "{present}"')
+        if gates := pod["spec"].get("schedulingGates"):
+            raise conflict("pods/binding", "", name, f"pod {name} has non-empty .spec.schedulingGates {gates}")
+        pod["spec"]["nodeName"] = target["name"]
+        del pod["metadata"]["resourceVersion"]
+        pod["metadata"].setdefault("annotations", {}).update(metadata.get("annotations") or {})
+        if not pod["metadata"]["annotations"]:
+            del pod["metadata"]["annotations"]
+        _scheduled(pod, call.timestamp)
         return pod
 
-    await parts.registry.update(context, call.resource, assign)
-    return Answer(b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","code":201}', 201)
+    await parts.registry.update(call.context(name, subresource="binding"), call.resource, place)
+    return Answer(_BOUND, 201)
 
 
-_OBJECTS = {"get": handlers.get, "update": handlers.update, "patch": handlers.patch}
+def _scheduled(pod: Object, now: str) -> None:
+    conditions = pod.setdefault("status", {}).setdefault("conditions", [])
+    conditions[:] = [each for each in conditions if each.get("type") != "PodScheduled"]
+    conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now})
+
+
+_OBJECTS: dict[str, Handler] = {"get": handlers.get, "update": handlers.update, "patch": handlers.patch}
+_PARTS = ("status", "finalize", "approval", "ephemeralcontainers", "resize")
+"""Subresources that are the whole object, of which a write changes a part."""
+
+_OTHERS: dict[tuple[str, str], Handler] = {
+    ("scale", "get"): scale.get,
+    ("scale", "update"): scale.update,
+    ("scale", "patch"): scale.patch,
+    ("binding", "create"): bind,
+    ("eviction", "create"): eviction.evict,
+    ("token", "create"): tokenrequests.create,
+    ("log", "get"): logs.log,
+}
 
 
 def find(resource: Resource, subresource: str, verb: str) -> Handler | None:
     """The handler of a subresource, None when it has none for that verb."""
     if subresource not in resource.subresources:
         return None
-    if (resource.plural, subresource, verb) == ("pods", "binding", "create"):
-        return bind
-    if subresource in ("status", "finalize", "approval", "ephemeralcontainers", "resize"):
-        return _OBJECTS.get(verb)
-    return None
-
-
-def reviews(resource: Resource) -> Handler | None:
-    """The handler of a resource that is a question and is never stored."""
-    return None
+    return _OBJECTS.get(verb) if subresource in _PARTS else _OTHERS.get((subresource, verb))

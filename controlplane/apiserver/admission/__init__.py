@@ -1,0 +1,35 @@
+"""Admission: what may enter, and what is filled in from other objects before it does.
+
+`MUTATING` and `VALIDATING` are the order, that of a real API server. Each plugin is a pure function of what is asked
+(`Attributes`) and of what is stored (`Reader`); it changes only
+`attributes.obj`, or raises Forbidden, Invalid or NotFound.
+"""
+
+from __future__ import annotations
+
+from . import ingressclass, loopback, namespaces, nodetaint, priority, serviceaccount, tolerations
+from .attributes import Attributes, Plugin, Reader
+
+MUTATING: tuple[Plugin, ...] = (
+    namespaces.admit,
+    serviceaccount.admit,
+    nodetaint.admit,
+    priority.admit,
+    tolerations.admit,
+    ingressclass.admit,
+)
+VALIDATING: tuple[Plugin, ...] = ()
+
+
+def mutating(in_loopback: bool) -> tuple[Plugin, ...]:
+    """The mutating plugins of this network."""
+    return (*MUTATING, loopback.admit) if in_loopback else MUTATING
+
+
+__all__ = ["MUTATING", "VALIDATING", "Attributes", "Plugin", "Reader", "admit", "mutating"]
+
+
+def admit(plugins: tuple[Plugin, ...], attributes: Attributes, reader: Reader) -> None:
+    """Ask the plugins in order; the first that refuses raises."""
+    for plugin in plugins:
+        plugin(attributes, reader)

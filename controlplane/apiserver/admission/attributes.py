@@ -1,0 +1,42 @@
+"""What an admission plugin is told, and what it may look up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from panal.resources import Resource
+
+Object = dict[str, Any]
+
+
+class Reader(Protocol):
+    """Objects as they are stored now; never changed by who reads."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object | None: ...
+    def list(self, resource: Resource, namespace: str = "") -> Iterable[Object]: ...
+
+
+@dataclass
+class Attributes:
+    """One request. `obj` is the caller's own copy; `old` is None for CREATE."""
+
+    operation: str
+    """CREATE, UPDATE or DELETE."""
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    obj: Object
+    old: Object | None
+    user: str
+    rng: random.Random
+
+    def creates(self, resource: Resource) -> bool:
+        """Whether this creates an object of that resource itself."""
+        return self.operation == "CREATE" and not self.subresource and self.resource == resource
+
+
+Plugin = Callable[[Attributes, Reader], None]

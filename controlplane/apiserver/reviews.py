@@ -1,0 +1,140 @@
+"""Reviews: resources that are questions about users and rights. They are answered and never stored.
+
+authentication.k8s.io/v1 and authorization.k8s.io/v1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import orjson
+
+from panal.errors import BadRequest
+
+from . import bodies
+from .answers import Answer
+from .authn import User
+from .authz import MASTERS, Attributes
+from .context import Call, Parts
+from .handlers import Handler
+from .tokens import TokenError
+
+
+async def _read(call: Call) -> dict[str, Any]:
+    raw = await bodies.read(call.http)
+    review = bodies.decode(raw, bodies.media_type(call.http), call.resource.kind)
+    spec = review.get("spec")
+    if not isinstance(spec, dict):
+        review["spec"] = {}
+    return review
+
+
+def _answer(call: Call, review: dict[str, Any], status: dict[str, Any]) -> Answer:
+    answer = {
+        "kind": call.resource.kind,
+        "apiVersion": call.resource.api_version,
+        "metadata": {},
+        "spec": review["spec"],
+        "status": status,
+    }
+    return Answer(orjson.dumps(answer), 201)
+
+
+async def self_subject(parts: Parts, call: Call) -> Answer:
+    await bodies.read(call.http)
+    answer = {
+        "kind": "SelfSubjectReview",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"creationTimestamp": call.timestamp},
+        "status": {"userInfo": call.user.info()},
+    }
+    return Answer(orjson.dumps(answer), 201)
+
+
+async def token(parts: Parts, call: Call) -> Answer:
+    review = await _read(call)
+    wanted = review["spec"].get("audiences") or []
+    audiences = tuple(str(each) for each in wanted) or (parts.keys.issuer,)
+    try:
+        user = parts.authenticator.service_account(str(review["spec"].get("token", "")), audiences)
+    except TokenError as error:
+        return _answer(call, review, {"user": {}, "error": f"invalid bearer token, {error}"})
+    return _answer(call, review, {"authenticated": True, "user": user.info(), "audiences": list(audiences)})
+
+
+async def self_access(parts: Parts, call: Call) -> Answer:
+    review = await _read(call)
+    return _answer(call, review, _decide(parts, call.user, review["spec"]))
+
+
+async def access(parts: Parts, call: Call) -> Answer:
+    review = await _read(call)
+    spec = review["spec"]
+    groups = spec.get("groups") or []
+    if not isinstance(groups, list) or not (spec.get("user") or groups):
+        raise BadRequest("at least one of user or group must be specified")
+    user = User(str(spec.get("user", "")), tuple(str(each) for each in groups))
+    attributes = spec.get("resourceAttributes")
+    if call.resource.namespaced and isinstance(attributes, dict) and attributes.get("namespace") != call.namespace:
+        raise BadRequest("spec.resourceAttributes.namespace must match the namespace of the request")
+    return _answer(call, review, _decide(parts, user, spec))
+
+
+def _decide(parts: Parts, user: User, spec: dict[str, Any]) -> dict[str, Any]:
+    path, thing = spec.get("nonResourceAttributes"), spec.get("resourceAttributes")
+    if isinstance(path, dict):
+        asked = Attributes(str(path.get("verb", "")), path=str(path.get("path", "")))
+    elif isinstance(thing, dict):
+        named = {key: str(thing.get(key) or "") for key in ("group", "resource", "subresource", "namespace", "name")}
+        asked = Attributes(str(thing.get("verb") or ""), **named)
+    else:
+        raise BadRequest("exactly one of resourceAttributes or nonResourceAttributes must be specified")
+    allowed = parts.authorizer.allowed(user, asked)
+    return {"allowed": allowed}
+
+
+async def self_rules(parts: Parts, call: Call) -> Answer:
+    review = await _read(call)
+    namespace = str(review["spec"].get("namespace") or "")
+    if not namespace:
+        raise BadRequest("no namespace on request")
+    things: list[dict[str, Any]] = []
+    paths: list[dict[str, Any]] = []
+    if MASTERS in call.user.groups:
+        things.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
+        paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
+    for grant in parts.authorizer.grants(call.user):
+        if grant.namespace not in ("", namespace):
+            continue
+        (paths if grant.rule.get("nonResourceURLs") else things).append(dict(grant.rule))
+    return _answer(call, review, {"resourceRules": things, "nonResourceRules": paths, "incomplete": False})
+
+
+async def bind_by_name(parts: Parts, call: Call) -> Answer:
+    """POST bindings: the old way to bind a pod, whose name is in the body."""
+    from . import subresources
+
+    raw = await bodies.read(call.http)
+    binding = bodies.decode(raw, bodies.media_type(call.http), "Binding")
+    name = str((binding.get("metadata") or {}).get("name") or "")
+    from panal.resources import PODS
+
+    target = dataclasses.replace(call.target, name=name, subresource="binding")
+    return await subresources.assign(parts, dataclasses.replace(call, target=target, resource=PODS), binding)
+
+
+_REVIEWS: dict[str, Handler] = {
+    "selfsubjectreviews": self_subject,
+    "tokenreviews": token,
+    "selfsubjectaccessreviews": self_access,
+    "subjectaccessreviews": access,
+    "localsubjectaccessreviews": access,
+    "selfsubjectrulesreviews": self_rules,
+    "bindings": bind_by_name,
+}
+
+
+def find(plural: str) -> Handler | None:
+    """The handler of a resource that is never stored."""
+    return _REVIEWS.get(plural)

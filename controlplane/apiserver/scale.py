@@ -1,0 +1,82 @@
+"""The scale subresource: the number of replicas of a workload, seen as an autoscaling/v1 Scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from panal.errors import Invalid, conflict
+from panal.selectors import from_label_selector
+
+from . import bodies, patching
+from .answers import Answer
+from .context import Call, Parts
+from .registry import MODIFIED, Object
+
+
+def view(call: Call, obj: Object) -> dict[str, Any]:
+    """The Scale of a workload."""
+    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    selector = spec.get("selector") or {}
+    if call.resource.plural == "replicationcontrollers":
+        selector = {"matchLabels": selector}
+    shown = str(from_label_selector(selector)) if selector else ""
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
+        "status": {"replicas": status.get("replicas", 0), **({"selector": shown} if shown else {})},
+    }
+
+
+async def get(parts: Parts, call: Call) -> Answer:
+    item = parts.reader.get(call.resource, call.namespace, call.target.name)
+    return Answer(orjson.dumps(view(call, item.decode())))
+
+
+async def update(parts: Parts, call: Call) -> Answer:
+    raw = await bodies.read(call.http)
+    scale = bodies.decode(raw, bodies.media_type(call.http), "Scale")
+    return await _change(parts, call, lambda current: scale)
+
+
+async def patch(parts: Parts, call: Call) -> Answer:
+    media = bodies.media_type(call.http)
+    raw = await bodies.read(call.http)
+    return await _change(parts, call, patching.change(patching.supported(media), raw, None))
+
+
+async def _change(parts: Parts, call: Call, change: patching.Change) -> Answer:
+    def rescale(obj: Object) -> Object:
+        current = view(call, obj)
+        wanted = change(current)
+        revision = (wanted.get("metadata") or {}).get("resourceVersion")
+        if revision and revision != obj["metadata"]["resourceVersion"]:
+            raise conflict(call.resource.plural, call.resource.group, call.target.name, MODIFIED)
+        replicas = (wanted.get("spec") or {}).get("replicas", 0)
+        if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+            raise _invalid(call.target.name, replicas)
+        obj.setdefault("spec", {})["replicas"] = replicas
+        if not revision:
+            del obj["metadata"]["resourceVersion"]
+        return obj
+
+    context = call.context(subresource="")
+    written = await parts.registry.update(context, call.resource, rescale, managed_as="scale")
+    return Answer(orjson.dumps(view(call, orjson.loads(written.body))), warnings=written.warnings)
+
+
+def _invalid(name: str, value: Any) -> Invalid:
+    message = f"Invalid value: {value}: must be greater than or equal to 0"
+    return Invalid(
+        f'Scale.autoscaling "{name}" is invalid: spec.replicas: {message}',
+        details={
+            "name": name,
+            "group": "autoscaling",
+            "kind": "Scale",
+            "causes": [{"reason": "FieldValueInvalid", "message": message, "field": "spec.replicas"}],
+        },
+    )
