@@ -50,7 +50,7 @@ class ControlPlane:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str, module: str, *arguments: str) -> None:
-        user = self.server.user(f"system:{name}", "system:masters")
+        user = self.server.user(f"system:{name}")
         command = [sys.executable, "-m", module, f"--kubeconfig={user}", *arguments]
         with open(self.home / f"{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(command, stderr=log)
