@@ -13,6 +13,7 @@ from .endpoints.reconcile import Endpoints
 from .endpointslice.reconcile import EndpointSlices
 from .garbage.reconcile import Garbage
 from .job.reconcile import Jobs
+from .mirroring.reconcile import Mirroring
 from .namespace.reconcile import Namespaces
 from .nodelifecycle.reconcile import NodeLifecycle
 from .podgc.reconcile import PodGC
@@ -37,6 +38,7 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("resourcequota-controller", Quotas),
     ("endpointslice-controller", EndpointSlices),
     ("endpoints-controller", Endpoints),
+    ("endpointslice-mirroring-controller", Mirroring),
     ("namespace-controller", Namespaces),
     ("pod-garbage-collector-controller", PodGC),
     ("garbage-collector-controller", Garbage),

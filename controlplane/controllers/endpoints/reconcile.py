@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from panal.controllers import Controller
-from panal.errors import NotFound, StatusError
+from panal.errors import AlreadyExists, NotFound, StatusError
 from panal.informer import Applied, Delta
 from panal.resources import ENDPOINTS
 
@@ -50,6 +50,8 @@ class Endpoints:
                 await client.create(ENDPOINTS, wanted, which[0])
             elif wanted.get("subsets") != current.get("subsets") or wanted["metadata"] != metadata(current):
                 await client.update(ENDPOINTS, wanted)
+        except AlreadyExists:
+            return None  # made a moment ago: its event is on the way and brings the next look
         except StatusError as error:
             if is_terminating(error):
                 return None

@@ -59,7 +59,7 @@ class EndpointSlices:
             if service is not None:
                 return None
             for item in self._slices_of.get(which):
-                await self._delete(item)
+                await self._delete(which, item)
             return None
         if not self._expectations.satisfied(which, time.monotonic()):
             return None
@@ -90,10 +90,10 @@ class EndpointSlices:
         for item in plan.update:
             await client.update(ENDPOINTSLICES, item)
         for item in plan.delete:
-            await self._delete(item)
+            await self._delete(which, item)
 
-    async def _delete(self, item: Object) -> None:
+    async def _delete(self, which: Key, item: Object) -> None:
         try:
             await self._context.client.delete(ENDPOINTSLICES, name(item), namespace(item), uid=uid(item))
         except NotFound:
-            pass
+            self._expectations.deleted(which, uid(item))

@@ -1,0 +1,1 @@
+"""Slices for Endpoints that users keep themselves, for Services without selectors."""
