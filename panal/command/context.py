@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
-
-from panal import cleanup, kubeconfig
+from panal import cleanup
 from panal.paths import ClusterPaths
 
 from .failure import Failure
@@ -18,6 +16,10 @@ def merge_context(paths: ClusterPaths, environ: Mapping[str, str]) -> tuple[Path
 
     What was the current context is written down first, so that whoever removes the cluster can restore it.
     """
+    import orjson
+
+    from panal import kubeconfig
+
     target = kubeconfig.user_kubeconfig(environ).absolute()
     own = kubeconfig.load(paths.kubeconfig)
     context = str(own["current-context"])

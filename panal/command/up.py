@@ -18,6 +18,7 @@ from panal import cleanup
 from panal.config import ClusterConfig, dump
 from panal.paths import ClusterPaths, panal_home
 
+from .context import merge_context
 from .failure import Failure
 from .launch import Keeper, launch
 from .resolve import Resolved, Wish, guess_network, name_of, probe, read, resolve
@@ -25,6 +26,8 @@ from .running import answers, configuration, follow, locked, names
 
 API_PORT, HTTP_PORT = 6443, 8080
 """Ports on 127.0.0.1 that are taken when they are free and nothing else was asked for."""
+API_ANSWERS = "API server answers"
+"""The stage from which on kubectl works, and the user's kubeconfig leads to the cluster."""
 SOCKET_PATH = 107
 """Bytes that a Unix socket's path may have."""
 
@@ -48,14 +51,14 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
             click.echo(f"         {note}")
         _start(resolved, paths, keeper, lock)
     try:
-        _show_stages(paths)
+        target, context = _show_stages(paths, environ)
     except KeyboardInterrupt:
         from .down import end
 
         click.echo("panal: interrupted; taking the cluster down again.", err=True)
         end(paths)
         sys.exit(130)
-    _closing_words(configuration(paths), paths, environ)
+    _closing_words(configuration(paths), target, context)
 
 
 def process_start() -> float:
@@ -213,16 +216,19 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-def _show_stages(paths: ClusterPaths) -> None:
-    """Print each stage as it passes, and merge the context once the API answers. Raises Failure."""
+def _show_stages(paths: ClusterPaths, environ: Mapping[str, str]) -> tuple[Path, str]:
+    """Print each stage as it passes, and merge the context once the API answers; where, and which. Raises Failure."""
+    merged: tuple[Path, str] | None = None
     for event in follow(paths, {"do": "follow"}, None):
         if event.get("failed"):
             reason = f"{event['detail']}"
             _end_failed(paths)
             raise Failure(f"the cluster could not start: {reason}; correct that and run `panal up` again.")
         click.echo(f"{event['seconds']:6.2f} s {event['stage']:<26} {event['detail']}")
+        if event["stage"] == API_ANSWERS:
+            merged = merge_context(paths, environ)
         if event.get("last"):
-            return
+            return merged or merge_context(paths, environ)
     log = paths.logs / "steward.log"
     words = log.read_text(errors="replace").strip().splitlines()[-5:] if log.exists() else []
     _end_failed(paths)
@@ -236,10 +242,7 @@ def _end_failed(paths: ClusterPaths) -> None:
     end(paths)
 
 
-def _closing_words(config: ClusterConfig, paths: ClusterPaths, environ: Mapping[str, str]) -> None:
-    from .context import merge_context
-
-    target, context = merge_context(paths, environ)
+def _closing_words(config: ClusterConfig, target: Path, context: str) -> None:
     click.echo(f"\nThe cluster {config.name!r} is up: {len(config.nodes)} nodes, network {config.network}, ", nl=False)
     click.echo(f"proxy mode {config.proxy_mode}.")
     click.echo(f"  kubectl get nodes          context {context!r} of {target}")
