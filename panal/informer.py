@@ -120,6 +120,10 @@ class Informer:
             except (Unreachable, StatusError) as error:
                 level = logging.DEBUG if isinstance(error, Unreachable) else logging.WARNING
                 _log.log(level, "%s: %s", self.resource.group_resource, error)
+            except Exception:
+                # A broken line or a socket's odd error must not end the process that lives on this copy.
+                _log.exception("%s: starting over", self.resource.group_resource)
+                self._version = None
             if self._version != before:
                 delay = _RETRY_FIRST
             await asyncio.sleep(delay * random.uniform(0.75, 1.25))
