@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+import pytest_asyncio
 
 from panal import addons, pki
 from panal.client import Client, Unreachable, until_reachable
@@ -27,6 +28,7 @@ from panal.paths import ClusterPaths
 from panal.resources import CONFIGMAPS, EVENTS, NODES, PODS, SERVICEACCOUNTS
 
 Object = dict[str, Any]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class LiveNode:
@@ -144,9 +146,11 @@ async def living(root: Path) -> AsyncIterator[LiveNode]:
 
 async def _empty(node: LiveNode) -> None:
     """End every pod, the API server last, so that no process is left."""
-    for pod in (await node.client.list(PODS, "default"))["items"]:
-        await node.client.delete(PODS, pod["metadata"]["name"], "default", grace_seconds=1)
-        await node.until_gone(pod["metadata"]["name"])
+    names = [pod["metadata"]["name"] for pod in (await node.client.list(PODS, "default"))["items"]]
+    for name in names:
+        await node.client.delete(PODS, name, "default", grace_seconds=1)
+    for name in names:
+        await node.until_gone(name)
     for manifest in node.node.manifests.iterdir():
         manifest.unlink()
     async with asyncio.timeout(20):
@@ -158,9 +162,9 @@ async def _empty(node: LiveNode) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[LiveNode]:
-    root = tmp_path / "c"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveNode]:
+    root = tmp_path_factory.mktemp("live") / "c"
     root.mkdir(mode=0o700)
     async with living(root) as found:
         yield found
@@ -292,14 +296,14 @@ async def test_readiness_and_liveness_are_probed(node: LiveNode) -> None:
 
 
 async def test_a_killed_kubelet_comes_back_and_restarts_nothing(node: LiveNode) -> None:
-    await node.create(pod("kept", "sleep 100"))
-    before = await node.until("kept", ready)
+    await node.create(pod("kept1", "sleep 100"))
+    before = await node.until("kept1", ready)
     node.end("kubelet", signal.SIGKILL)
-    await node.client.delete(PODS, "kept", "default", grace_seconds=1)
+    await node.client.delete(PODS, "kept1", "default", grace_seconds=1)
     await node.create(pod("other", "sleep 100"))
     node.start("kubelet")
     await node.until("other", ready)
-    await node.until_gone("kept")
+    await node.until_gone("kept1")
     node.end("kubelet", signal.SIGKILL)
     other = await node.client.get(PODS, "other", "default")
     node.start("kubelet")
@@ -312,8 +316,8 @@ async def test_a_killed_kubelet_comes_back_and_restarts_nothing(node: LiveNode) 
 
 
 async def test_a_killed_api_server_is_restarted_and_its_pods_go_on(node: LiveNode) -> None:
-    await node.create(pod("kept", "sleep 100"))
-    before = await node.until("kept", ready)
+    await node.create(pod("kept2", "sleep 100"))
+    before = await node.until("kept2", ready)
     mirror = await node.client.get(PODS, "kube-apiserver-nodo1", "kube-system")
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and str(node.paths.store).encode() in _command(process):
@@ -323,7 +327,7 @@ async def test_a_killed_api_server_is_restarted_and_its_pods_go_on(node: LiveNod
     async with asyncio.timeout(10):
         while only(await _mirror(node))["restartCount"] != only(mirror)["restartCount"] + 1:
             await asyncio.sleep(0.05)
-    assert only(await node.until("kept", ready))["containerID"] == only(before)["containerID"]
+    assert only(await node.until("kept2", ready))["containerID"] == only(before)["containerID"]
 
 
 async def _mirror(node: LiveNode) -> Object:
@@ -355,9 +359,9 @@ async def test_a_service_account_token_is_asked_for_and_renewed_into_its_file(no
 
 
 async def test_a_pod_deleted_by_force_while_the_kubelet_was_away_is_ended(node: LiveNode) -> None:
-    await node.create(pod("kept", "sleep 100"))
+    await node.create(pod("kept3", "sleep 100"))
     await node.create(pod("gone", "sleep 31536"))
-    await node.until("kept", ready)
+    await node.until("kept3", ready)
     gone = await node.until("gone", ready)
     folder = node.node.pods / gone["metadata"]["uid"]
     node.end("kubelet", signal.SIGKILL)
@@ -369,7 +373,7 @@ async def test_a_pod_deleted_by_force_while_the_kubelet_was_away_is_ended(node: 
         while folder.exists() or list(node.node.pod_logs.glob("default_gone_*")):
             await asyncio.sleep(0.02)
     assert not [found for found in Path("/proc").iterdir() if b"31536" in _command(found)]
-    assert only(await node.until("kept", ready))["restartCount"] == 0
+    assert only(await node.until("kept3", ready))["restartCount"] == 0
 
 
 async def test_a_static_pod_follows_its_file(node: LiveNode) -> None:
@@ -391,13 +395,13 @@ async def test_a_static_pod_follows_its_file(node: LiveNode) -> None:
 
 
 async def test_a_killed_runtime_comes_back_with_the_pods_and_the_node_stays_ready(node: LiveNode) -> None:
-    await node.create(pod("kept", "sleep 100"))
-    before = await node.until("kept", ready)
+    await node.create(pod("kept4", "sleep 100"))
+    before = await node.until("kept4", ready)
     node.end("runtime", signal.SIGKILL)
     node.start("runtime")
     await node.create(pod("new", "sleep 100"))
     await node.until("new", ready)
-    after = await node.until("kept", ready)
+    after = await node.until("kept4", ready)
     assert only(after)["containerID"] == only(before)["containerID"]
     assert only(after)["restartCount"] == 0
     found = await node.client.get(NODES, "nodo1")
