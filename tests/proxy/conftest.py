@@ -32,14 +32,21 @@ def server_module() -> ModuleType:
 
 @pytest.fixture
 def make_apiserver() -> Callable[..., Any]:
-    """`make(home, network="loopback")`: an API server that is not started yet."""
-    return server_module().make  # type: ignore[no-any-return]
+    """`make(home, loopback=True)`: an API server that is not started yet."""
+    return make_server
+
+
+def make_server(home: Path, *, loopback: bool = False) -> Any:
+    if not loopback:
+        return server_module().make(home)
+    arguments = ["--service-cluster-ip-range=127.96.0.0/12"]
+    return server_module().make(home, network="loopback", arguments=arguments)
 
 
 @pytest.fixture(scope="module")
 def loopback_apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A running API server of a cluster in the loopback network, for a module's tests."""
-    server = server_module().make(tmp_path_factory.mktemp("apiserver"), network="loopback")
+    server = make_server(tmp_path_factory.mktemp("apiserver"), loopback=True)
     server.start()
     yield server
     if server.process is not None and server.process.poll() is None:

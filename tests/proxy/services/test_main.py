@@ -204,7 +204,7 @@ async def test_it_goes_on_while_the_api_server_is_away_and_picks_up_afterwards(
 ) -> None:
     home = tmp_path / "apiserver"
     home.mkdir()
-    server = make_apiserver(home, network="loopback")
+    server = make_apiserver(home, loopback=True)
     server.start()
     proxies = Proxies(server, tmp_path)
     try:
