@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import linux
+from . import cgroups, linux
 from .paths import ClusterPaths
 
 MARK = "PANAL_CLUSTER"
@@ -70,6 +70,7 @@ def remove_files(paths: ClusterPaths) -> None:
     """
     with contextlib.suppress(Exception):  # an unreadable kubeconfig must not keep the rest from going
         forget_context(paths)
+    cgroups.remove(paths.root)
     if paths.root.exists():
         _unmount_below(os.fspath(paths.root))
         _remove_tree(os.fspath(paths.root))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from panal import config, log
+from panal.cgroups import name
 from panal.config import NodeConfig
 from panal.paths import ClusterPaths
 from panal.tasks import run_until_signal
@@ -89,7 +90,7 @@ def _place(node: NodeConfig, paths: ClusterPaths) -> Place:
         node=Space(node.node.address, None),
         which=lambda program: shutil.which(program, path=_SEARCH),
         exits=paths.root / "exits.jsonl",
-        cgroups=Cgroups(node.cluster) if os.geteuid() == 0 and not machine.in_user_namespace() else None,
+        cgroups=Cgroups(name(node.home)) if os.geteuid() == 0 and not machine.in_user_namespace() else None,
     )
 
 

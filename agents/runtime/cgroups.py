@@ -1,6 +1,7 @@
 """Limits by cgroups, v1 or v2, where this process may write them: as the machine's root.
 
-Folders are `panal/CLUSTER/CONTAINER` below each controller. Elsewhere limits are not enforced, and a warning says so.
+Folders are `panal/CLUSTER/CONTAINER` below each controller (`panal.cgroups`). Elsewhere limits are not enforced, and a
+warning says so.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import contextlib
 import os
 from pathlib import Path
 
+from panal.cgroups import ROOT
+
 from .contract import ContainerConfig
 
-ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
 """Microseconds, the kernel's default."""
 
 
 def limits(config: ContainerConfig) -> bool:
-    """Whether the container asks for anything that a cgroup does."""
-    return config.memory_limit is not None or config.cpu_limit_milli is not None or config.cpu_shares_milli is not None
+    """Whether the container must be kept within something. Requests alone aren't worth it: entering a cgroup takes
+    the kernel longer than all the rest of a start."""
+    return config.memory_limit is not None or config.cpu_limit_milli is not None
 
 
 class Cgroups:
@@ -107,14 +110,3 @@ def remove(folders: tuple[str, ...]) -> None:
         for place in (Path(folder), *list(Path(folder).parents)[:2]):
             with contextlib.suppress(OSError):
                 place.rmdir()
-
-
-def remove_cluster(cluster: str, root: Path = ROOT) -> None:
-    """Remove what a cluster that was killed has left; its processes have ended."""
-    for parent in (root, *(root / name for name in ("memory", "cpu", "cpuacct"))):
-        place = parent / "panal" / cluster
-        if place.is_dir():
-            for folder in [*place.iterdir(), place, place.parent]:
-                if folder.is_dir():
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()

@@ -356,8 +356,7 @@ class Engine:
                 return []
         except OSError as error:
             return [f"resource limits are not enforced: {error}"]
-        only_requests = record.config.memory_limit is None and record.config.cpu_limit_milli is None
-        return [] if only_requests else ["resource limits are not enforced: this machine lets Panal make no cgroups"]
+        return ["resource limits are not enforced: this machine lets Panal make no cgroups"]
 
     async def _launch(self, sandbox: SandboxRecord, record: ContainerRecord) -> tuple[Life, tuple[str, ...]]:
         folder = self._state.container_folder(record.id)

@@ -24,8 +24,6 @@ from .request import SpawnRequest
 from .spawner import SpawnFailed
 from .state import ContainerRecord, SandboxRecord, State
 
-SITE = str(Path(__file__).parent / "plain_site")
-"""The folder put in front of PYTHONPATH."""
 MARK = "PANAL_CONTAINER"
 """The variable whose value, the container's id, is found again in the environment of all its processes."""
 
@@ -33,6 +31,7 @@ MARK = "PANAL_CONTAINER"
 class Plain:
     def __init__(self, state: State) -> None:
         self._state = state
+        self._site = site(state.root / "site")
 
     def prepare(self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path) -> Prepared:
         config, image = container.config, container.image
@@ -105,7 +104,7 @@ class Plain:
             **found,
             "HOME": str(root / "root"),
             "PATH": f"{root}/usr/local/bin:{found['PATH']}",
-            "PYTHONPATH": SITE + (f":{found['PYTHONPATH']}" if "PYTHONPATH" in found else ""),
+            "PYTHONPATH": self._site + (f":{found['PYTHONPATH']}" if "PYTHONPATH" in found else ""),
             "TMPDIR": str(root / "tmp"),
             "POD_IP": sandbox.ip,
             "PANAL_ROOT": str(root),
@@ -129,6 +128,15 @@ class Plain:
             place.write_text(text)
             place.chmod(0o755 if place.parent.name == "bin" else 0o644)
         return [mount.container_path for mount in sorted(config.mounts, key=_depth) if not _link(root, mount)]
+
+
+def site(folder: Path) -> str:
+    """Make the folder that is put in front of PYTHONPATH."""
+    folder.mkdir(exist_ok=True)
+    link = folder / "sitecustomize.py"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path(__file__).with_name("podresolver.py"))
+    return str(folder)
 
 
 def warnings(config: ContainerConfig, unplaced: Sequence[str], user: int) -> list[str]:

@@ -16,7 +16,7 @@ import dns.rrset
 import pytest
 
 from panal.agents.runtime.contract import ContainerConfig, Mount
-from panal.agents.runtime.plain import SITE, warnings
+from panal.agents.runtime.plain import site, warnings
 
 
 def test_what_cannot_be_offered_is_said() -> None:
@@ -71,7 +71,7 @@ def look_up(root: Path, *names: str) -> list[str]:
         "    try: print(socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)[0][4][0])\n"
         "    except OSError as error: print(type(error).__name__)\n"
     )
-    env = {"PYTHONPATH": SITE, "PANAL_ROOT": str(root), "PANAL_LOW_PORTS": "shifted"}
+    env = {"PYTHONPATH": site(root / "site"), "PANAL_ROOT": str(root), "PANAL_LOW_PORTS": "shifted"}
     found = subprocess.run([sys.executable, "-c", script, *names], env=env, capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stderr
     return found.stdout.split()
@@ -99,6 +99,6 @@ def test_python_programs_resolve_names_as_in_a_pod(tmp_path: Path, server: str) 
 def test_another_sitecustomize_still_runs(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "sitecustomize.py").write_text("print('mine')")
-    env = {"PYTHONPATH": f"{SITE}:{tmp_path}", "PANAL_ROOT": str(tmp_path)}
+    env = {"PYTHONPATH": f"{site(tmp_path / 'site')}:{tmp_path}", "PANAL_ROOT": str(tmp_path)}
     found = subprocess.run([sys.executable, "-c", "print('main')"], env=env, capture_output=True, text=True, timeout=60)
     assert (found.stdout, found.stderr) == ("mine\nmain\n", "")
