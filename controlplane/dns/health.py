@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from panal.sockets import listening
+
 from .server import Responder
 
 
@@ -41,7 +43,7 @@ async def health_servers(
     await runner.setup()
     try:
         for port in {port for port in (health_port, ready_port) if port}:
-            await web.TCPSite(runner, host, port).start()
+            await web.SockSite(runner, listening(host, port)).start()
         yield
     finally:
         await runner.cleanup()

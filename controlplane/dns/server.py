@@ -13,6 +13,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, cast
 
+from panal.sockets import listening
 from panal.tasks import spawn
 
 from . import wire
@@ -187,10 +188,9 @@ class Server:
         """Bind both; port 0 chooses one that is free for both. Raises OSError."""
         loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._tcp = await loop.create_server(
-            lambda: _Stream(self._responder, self._streams), host, port, family=family, reuse_address=True
-        )
-        self.port = self._tcp.sockets[0].getsockname()[1]
+        listener = listening(host, port)
+        self.port = listener.getsockname()[1]
+        self._tcp = await loop.create_server(lambda: _Stream(self._responder, self._streams), sock=listener)
         try:
             self._udp = _udp_socket(family, host, self.port)
         except OSError:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from panal.sockets import listening
+
 from .proxy import Proxy
 
 
@@ -46,8 +48,7 @@ async def admin_server(host: str, port: int, proxy: Proxy, ready: Callable[[], b
     runner = web.ServerRunner(web.Server(handle, access_log=None))
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        await web.SockSite(runner, listening(host, port)).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from panal.sockets import listening
+
 from .downstream import Downstream
 from .proxy import Proxy
 from .tls import Certificates
@@ -24,8 +26,7 @@ class Server:
         scheme, told = (b"https" if tls else b"http"), port if told_port is None else told_port
         server = await asyncio.get_running_loop().create_server(
             lambda: Downstream(self._proxy, scheme, told),
-            host,
-            port,
+            sock=listening(host, port, backlog=BACKLOG),
             backlog=BACKLOG,
             ssl=self._certificates.listening if tls else None,
             ssl_handshake_timeout=10.0 if tls else None,
