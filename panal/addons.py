@@ -325,6 +325,7 @@ def _cluster_dns(config: ClusterConfig) -> list[Object]:
 def ingress_controller(config: ClusterConfig) -> list[Object]:
     """The bundled ingress controller: its class (the default one), rights, Deployment and NodePort Service."""
     labels = {"app.kubernetes.io/name": "ingress"}
+    host, _, port = node_server(config).removeprefix("https://").rpartition(":")
     container = {
         "name": "controller",
         "image": image("ingress"),
@@ -334,6 +335,11 @@ def ingress_controller(config: ClusterConfig) -> list[Object]:
             f"--controller-class={INGRESS_CONTROLLER}",
             f"--ingress-class={INGRESS_CLASS}",
             f"--publish-status-address={config.load_balancer.address}",
+        ],
+        "env": [
+            # Straight to the API server, as above.
+            {"name": "KUBERNETES_SERVICE_HOST", "value": host},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": port},
         ],
         "ports": [{"name": "http", "containerPort": 80}, {"name": "https", "containerPort": 443}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 10254, "scheme": "HTTP"}},
