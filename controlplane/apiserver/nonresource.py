@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+
 from aiohttp import web
 
 from . import discovery
@@ -9,7 +12,10 @@ from .answers import Answer, json, text
 from .context import Parts
 from .request import Query, Target
 
-_CHECKS = ("ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles", "poststarthook/scheduling/bootstrap-system-priority-classes")
+_CHECKS = (
+    "ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+)  # fmt: skip
 
 
 async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Query) -> Answer | None:
@@ -25,13 +31,17 @@ async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Q
         return json(parts.keys.key_set(), content_type="application/jwk-set+json")
     if path == "/.well-known/openid-configuration":
         return json(_configuration(parts))
+    if path.startswith("/openapi/"):
+        return await _openapi(path, query, request.headers.get("If-None-Match", ""))
     if path == "/":
         return json({"paths": _PATHS})
     return None
 
 
-_PATHS = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3",
-          "/openid/v1/jwks", "/readyz", "/version"]  # fmt: skip
+_PATHS = [
+    "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2",
+    "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version",
+]  # fmt: skip
 
 
 def _health(name: str, query: Query) -> Answer:
@@ -39,6 +49,26 @@ def _health(name: str, query: Query) -> Answer:
         return text("ok")
     lines = "".join(f"[+]{check} ok\n" for check in _CHECKS)
     return text(f"{lines}{name} check passed\n")
+
+
+async def _openapi(path: str, query: Query, known: str) -> Answer | None:
+    """Documents of some megabytes: made beside the event loop, and kept by clients that know their hash."""
+    from . import openapi
+
+    if path == "/openapi/v3":
+        return json(await asyncio.to_thread(openapi.index))
+    document = path.removeprefix("/openapi/v3/")
+    try:
+        body = await asyncio.to_thread(openapi.v2 if path == "/openapi/v2" else lambda: openapi.v3(document))
+    except KeyError:
+        return None
+    tag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
+    headers = {"ETag": tag, "Vary": "Accept"}
+    if query.get("hash"):
+        headers["Cache-Control"] = "public, immutable"
+    if known == tag:
+        return Answer(b"", 304, headers=headers)
+    return Answer(body, headers=headers)
 
 
 def _configuration(parts: Parts) -> dict[str, object]:
