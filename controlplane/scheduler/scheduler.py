@@ -20,9 +20,10 @@ from panal.resources import NODES, PODS
 
 from . import plugins
 from .cache import Cache
-from .decide import Chance, Placed, Refused, message, schedule
+from .decide import Chance, Outcome, Placed, Refused, message, schedule
+from .preempt import Preemption, is_under_way, preempt
 from .queue import Queue, Waiting
-from .snapshot import Object, PodInfo, allocatable_of, pod_info
+from .snapshot import Object, PodInfo, Snapshot, allocatable_of, pod_info
 
 NAME = "default-scheduler"
 _log = logging.getLogger(__name__)
@@ -33,11 +34,13 @@ class Binder(Protocol):
 
     async def bind(self, pod: PodInfo, node: str) -> None: ...
 
-    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str) -> None: ...
+    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str, promised: str | None) -> None: ...
+
+    async def evict(self, victim: PodInfo, preemptor: PodInfo) -> None: ...
 
 
 class ApiBinder:
-    """Binds through pods/binding; writes the PodScheduled condition."""
+    """Binds through pods/binding; writes the PodScheduled condition; deletes pods that have to make room."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -51,7 +54,7 @@ class ApiBinder:
         }
         await self._client.create(PODS, binding, pod.namespace, name=pod.name, subresource="binding")
 
-    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str) -> None:
+    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str, promised: str | None) -> None:
         condition = {
             "type": "PodScheduled",
             "status": "False",
@@ -60,8 +63,24 @@ class ApiBinder:
             "reason": reason,
             "message": text,
         }
-        patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        status: Object = {"conditions": [condition]}
+        if promised is not None:
+            status["nominatedNodeName"] = promised
+        patch = {"metadata": {"uid": pod.uid}, "status": status}
         await self._client.patch(PODS, pod.name, patch, pod.namespace, kind="strategic", subresource="status")
+
+    async def evict(self, victim: PodInfo, preemptor: PodInfo) -> None:
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastTransitionTime": now_rfc3339(),
+            "reason": "PreemptionByScheduler",
+            "message": f"{NAME}: preempting to accommodate a higher priority pod",
+        }
+        patch = {"metadata": {"uid": victim.uid}, "status": {"conditions": [condition]}}
+        where = victim.name, patch, victim.namespace
+        await self._client.patch(PODS, *where, kind="strategic", subresource="status")
+        await self._client.delete(PODS, victim.name, victim.namespace, uid=victim.uid)
 
 
 def slim(obj: Object) -> Object:
@@ -124,8 +143,10 @@ class Scheduler:
 
     def _attempt(self, item: Waiting, group: asyncio.TaskGroup) -> None:
         pod = item.pod
+        snapshot = self.cache.snapshot()
         try:
-            outcome = schedule(pod, self.cache.snapshot(), self._chance)
+            outcome = schedule(pod, snapshot, self._chance)
+            eviction = self._preempt(pod, snapshot, outcome)
         except Exception:
             _log.exception("scheduling %s/%s failed", pod.namespace, pod.name)
             self.queue.failed(item, time.monotonic())
@@ -136,7 +157,14 @@ class Scheduler:
                 group.create_task(self._bind(item, node), name=f"bind {pod.namespace}/{pod.name}")
             case Refused(_, filters, _):
                 self.queue.refused(item, filters, time.monotonic())
-                group.create_task(self._explain(pod, message(outcome)), name=f"explain {pod.namespace}/{pod.name}")
+                explaining = self._explain(pod, message(outcome), eviction)
+                group.create_task(explaining, name=f"explain {pod.namespace}/{pod.name}")
+
+    @staticmethod
+    def _preempt(pod: PodInfo, snapshot: Snapshot, outcome: Outcome) -> Preemption | None:
+        if isinstance(outcome, Placed) or is_under_way(pod, snapshot):
+            return None
+        return preempt(pod, snapshot, outcome)
 
     async def _bind(self, item: Waiting, node: str) -> None:
         pod = item.pod
@@ -163,15 +191,20 @@ class Scheduler:
             self.queue.failed(item, time.monotonic())
         self._wake(plugins.POD_GONE)
 
-    async def _explain(self, pod: PodInfo, text: str) -> None:
+    async def _explain(self, pod: PodInfo, text: str, eviction: Preemption | None) -> None:
+        """Say why the pod waits, and make room for it where others are less important."""
         live = self.pods.get(pod.namespace, pod.name)
         if live is None or live["metadata"].get("uid") != pod.uid or not waits_for_us(live):
             return
         self._events.event(live, "Warning", "FailedScheduling", text)
-        if _scheduled_condition(live) == ("False", "Unschedulable", text):
-            return
+        promised = eviction.node if eviction is not None else None
         try:
-            await self._binder.say_unschedulable(pod, "Unschedulable", text)
+            if promised is not None or _scheduled_condition(live) != ("False", "Unschedulable", text):
+                await self._binder.say_unschedulable(pod, "Unschedulable", text, promised)
+            for victim in eviction.victims if eviction is not None else ():
+                said = f"Preempted by pod {pod.uid} on node {promised}"
+                self._events.event(victim.obj, "Normal", "Preempted", said)
+                await self._binder.evict(victim, pod)
         except (StatusError, Unreachable) as error:
             _log.debug("%s/%s: %s", pod.namespace, pod.name, error)
 

@@ -22,6 +22,7 @@ from panal.resources import (
     NAMESPACES,
     NODES,
     PODS,
+    PRIORITYCLASSES,
     REPLICASETS,
     SERVICEACCOUNTS,
     SERVICES,
@@ -319,6 +320,36 @@ async def test_what_does_not_fit_says_why_and_goes_as_soon_as_it_fits(
         return bool((await client.get(PODS, "big", namespace))["spec"].get("nodeName") == "c")
 
     await eventually(bound)
+
+
+async def test_an_urgent_pod_gets_the_place_of_a_lesser_one(
+    client: Client, namespace: str, nodes: Any, eventually: Eventually
+) -> None:
+    def pod(name: str, **spec: Any) -> Object:
+        container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": "3"}}}
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": {"containers": [container], **spec},
+        }
+
+    urgent = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "urgent"}, "value": 9}
+    await client.create(PRIORITYCLASSES, urgent)
+    await eventually(lambda: schedulable(client, "a", "b"))
+    for name in ("one", "two"):
+        await client.create(PODS, pod(name), namespace)
+
+    async def running(*names: str) -> bool:
+        return {item["metadata"]["name"] for item in await items(client, PODS, namespace) if is_ready(item)} == {*names}
+
+    await eventually(lambda: running("one", "two"))
+    await client.create(PODS, pod("urgent", priorityClassName="urgent"), namespace)
+
+    async def moved() -> bool:
+        return await running("urgent", "one") or await running("urgent", "two")
+
+    await eventually(moved)
 
 
 async def test_a_statefulset_starts_in_order_and_a_job_completes(

@@ -24,6 +24,7 @@ class Binder:
     def __init__(self) -> None:
         self.bound: list[tuple[str, str]] = []
         self.said: list[str] = []
+        self.evicted: list[tuple[str, str]] = []
         self.failures = 0
 
     async def bind(self, pod: PodInfo, node: str) -> None:
@@ -32,8 +33,11 @@ class Binder:
             raise InternalError("no")
         self.bound.append((pod.name, node))
 
-    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str) -> None:
+    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str, promised: str | None) -> None:
         self.said.append(text)
+
+    async def evict(self, victim: PodInfo, preemptor: PodInfo) -> None:
+        self.evicted.append((victim.name, preemptor.name))
 
 
 class Events:
@@ -171,3 +175,17 @@ async def test_a_finished_pod_gives_its_room_back() -> None:
         world.pod("job", node="a", phase="Succeeded")
         await moment()
     assert world.binder.bound == [("next", "a")]
+
+
+async def test_an_important_pod_pushes_out_a_lesser_one_and_takes_its_place() -> None:
+    world = World()
+    world.node("a", cpu="1")
+    async with world.running():
+        world.pod("lesser", node="a", phase="Running", priority=0)
+        world.pod("important", priority=1000)
+        await moment()
+        assert world.binder.evicted == [("lesser", "important")]
+        assert world.binder.bound == []
+        world.gone("lesser")
+        await moment()
+    assert world.binder.bound == [("important", "a")]
