@@ -25,10 +25,13 @@ from .conftest import OK, backend, closed_port, saying
 
 Object = dict[str, Any]
 
+LOOPBACK: Object = {"network": "loopback", "arguments": ["--service-cluster-ip-range=127.96.0.0/16"]}
+"""The network in which endpoints may be 127.x.y.z."""
+
 
 @pytest.fixture(scope="module")
 def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    server = make(tmp_path_factory.mktemp("apiserver"), network="loopback")  # where endpoints may be 127.x.y.z
+    server = make(tmp_path_factory.mktemp("apiserver"), **LOOPBACK)
     server.start()
     yield server
     server.stop(signal.SIGKILL)
@@ -196,7 +199,7 @@ async def test_certificates_come_and_change_without_a_restart(apiserver: ApiServ
 
 
 async def test_it_goes_on_while_the_api_server_is_away_and_catches_up_after(tmp_path: Path) -> None:
-    server = make(tmp_path, network="loopback")
+    server = make(tmp_path, **LOOPBACK)
     server.start()
     client = Client.from_kubeconfig(server.user("admin", "system:masters"))
     try:
