@@ -289,7 +289,7 @@ def _report(report: int, stage: str, error: BaseException) -> None:
 def _call(entry: Entry, request: SpawnRequest) -> NoReturn:
     """Run the function as if this were its own interpreter, and end without returning into the server."""
     gc.enable()
-    sys.argv = [request.name or str(request.python), *request.argv]
+    vars(sys)["argv"] = [request.name or str(request.python), *request.argv]
     sys.stdin = open(0, closefd=False)
     sys.stdout = open(1, "w", buffering=1, closefd=False)
     sys.stderr = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panal.agents.runtime import logs
@@ -28,6 +28,7 @@ def test_lines_are_whole_or_partial() -> None:
     assert list(lines.finish(b"W")) == []
 
 
+@settings(database=None)
 @given(st.lists(st.binary(max_size=40000), max_size=6))
 def test_nothing_is_lost_however_it_is_cut(chunks: list[bytes]) -> None:
     lines, text = Lines("stderr"), b""
