@@ -126,7 +126,7 @@ def _scheduler(paths: ClusterPaths) -> Object:
 
 def addons(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
     """What is applied through the API once it answers, in this order."""
-    objects = [*_lan_access(), *_kube_proxy(config, paths), *_cluster_dns(config)]
+    objects = [*lan_access(), *_kube_proxy(config, paths), *_cluster_dns(config)]
     if config.ingress.enabled:
         objects += ingress_controller(config)
     return objects
@@ -170,7 +170,7 @@ def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Object:
 _READ = ("get", "list", "watch")
 
 
-def _lan_access() -> list[Object]:
+def lan_access() -> list[Object]:
     """What the external load balancer and the external DNS may do."""
     rules = [
         _rule("", ["nodes", "services"], _READ),

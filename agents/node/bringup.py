@@ -25,6 +25,8 @@ from panal.paths import ClusterPaths
 from panal.pki import node_server
 from panal.tasks import cancel, run_until_signal, spawn
 
+from .control import API_ANSWERS
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds between attempts while the API server starts: it takes a fraction of a second."""
 
@@ -52,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
 async def bring_up(client: Client, config: ClusterConfig, paths: ClusterPaths) -> None:
     """Everything, in order; returns once the cluster is usable and the steward knows."""
     await _patiently(lambda: client.request("GET", "/livez"))
-    await report(paths, "API server answers", f"{node_server(config)}, here https://127.0.0.1:{config.api_port}")
+    await _apply_all(client, addons.lan_access())
+    await report(paths, API_ANSWERS, f"{node_server(config)}, here https://127.0.0.1:{config.api_port}")
     async with asyncio.TaskGroup() as group:
         applying = group.create_task(_apply_all(client, addons.addons(config, paths)), name="apply the addons")
         nodes = group.create_task(_nodes_ready(client, config, paths), name="wait for nodes")

@@ -33,6 +33,8 @@ class Component:
     """The host of the LAN, or node, it runs on."""
     early: bool = False
     """It is started by the early spawner, which has imported less."""
+    waits: bool = False
+    """It is a client of the API alone: it is started once the API answers."""
     once: bool = False
     """It ends by itself when its work is done: an exit code of 0 is no reason to start it again."""
 
@@ -77,7 +79,7 @@ def _load_balancer(config: ClusterConfig, paths: ClusterPaths) -> Component:
         f"--edge-socket={paths.edge_socket}",
     )
     name = config.load_balancer.name
-    return Component("lb", "load-balancer", LOAD_BALANCER, arguments, name)
+    return Component("lb", "load-balancer", LOAD_BALANCER, arguments, name, waits=True)
 
 
 def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
@@ -85,7 +87,7 @@ def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
     arguments = [f"--kubeconfig={paths.root / 'dns.conf'}", f"--address={dns.address}"]
     arguments += [f"--domain={domain}" for domain in dns.domains]
     arguments += [f"--record={name}.{domain}={address}" for name, address in hosts(config) for domain in dns.domains]
-    return Component("dns", "external-dns", EXTERNAL_DNS, tuple(arguments), dns.name)
+    return Component("dns", "external-dns", EXTERNAL_DNS, tuple(arguments), dns.name, waits=True)
 
 
 def hosts(config: ClusterConfig) -> list[tuple[str, str]]:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 LINE_LIMIT = 1 << 16
+API_ANSWERS = "API server answers"
+"""The stage from which on the API can be used, and `panal up` merges the context into the user's kubeconfig."""
 
 
 class Progress:
@@ -35,6 +37,11 @@ class Progress:
             self.events.append({**event, **({"last": True} if last else {}), **({"failed": True} if failed else {})})
             self.over = self.over or last or failed
             self._changed.notify_all()
+
+    async def reached(self, stage: str) -> None:
+        """Wait until this stage has passed."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: any(event["stage"] == stage for event in self.events))
 
     async def finished(self) -> None:
         """Wait until no stage follows."""

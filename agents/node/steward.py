@@ -28,7 +28,7 @@ from panal.tasks import spawn
 
 from . import zygote
 from .components import Component, components, hosts
-from .control import Control, Progress
+from .control import API_ANSWERS, Control, Progress
 from .keeper import receive
 from .orphans import reap
 from .supervise import Supervised
@@ -133,8 +133,14 @@ class Steward:
         try:
             spaces = await self._build_lan()
             await self._prepared(complaint)
-            for component in components(self._config, self._paths):
-                self._supervise(component, spaces[component.host])
+            wanted = components(self._config, self._paths)
+            for component in wanted:
+                if not component.waits:
+                    self._supervise(component, spaces[component.host])
+            await self._progress.reached(API_ANSWERS)
+            for component in wanted:
+                if component.waits:
+                    self._supervise(component, spaces[component.host])
             await self._progress.finished()
             self._let_early_spawner_go()
         except (OSError, StartFailed) as error:
