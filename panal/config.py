@@ -133,6 +133,8 @@ class NodeConfig:
     service_cidr: str
     cluster_pod_cidr: str
     kubelet_port: int = 10250
+    tainted: bool = True
+    """The control plane's node takes no ordinary pods. False where it is the only node."""
 
 
 def dump(config: ClusterConfig | NodeConfig) -> bytes:

@@ -37,7 +37,7 @@ class Facts:
 def node_object(config: NodeConfig, facts: Facts, *, ready: bool, now: float) -> dict[str, Any]:
     """The whole Node as it is first created."""
     spec: dict[str, Any] = {"podCIDR": config.node.pod_cidr, "podCIDRs": [config.node.pod_cidr]}
-    if config.node.control_plane:
+    if config.node.control_plane and config.tainted:
         spec["taints"] = [{"key": CONTROL_PLANE, "effect": "NoSchedule"}]
     return {
         "apiVersion": "v1",

@@ -45,4 +45,5 @@ def node_config(config: ClusterConfig, paths: ClusterPaths, name: str) -> NodeCo
         cluster_domain=config.cluster_domain,
         service_cidr=config.service_cidr,
         cluster_pod_cidr=config.pod_cidr,
+        tainted=len(config.nodes) > 1,
     )

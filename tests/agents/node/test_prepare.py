@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from panal.agents.node.prepare import prepare
+from panal.agents.node.prepare import node_config, prepare
 from panal.clusterfile import resolve
 from panal.config import load_node
 from panal.kubeconfig import access
@@ -34,6 +35,12 @@ def test_the_control_plane_stands_in_the_first_nodes_manifests_alone(paths):
     assert sorted(found) == ["kube-apiserver.json", "kube-controller-manager.json", "kube-scheduler.json"]
     assert all(pod["kind"] == "Pod" for pod in found.values())
     assert list(paths.node("nodoa").manifests.iterdir()) == []
+
+
+def test_a_lone_node_takes_ordinary_pods_too():
+    for count, tainted in ((1, False), (2, True)):
+        config = resolve(None, "-", name=None, nodes=count, network="netns", proxy_mode="userspace", runtime="plain")
+        assert node_config(config, ClusterPaths(Path("/home")), "nodo1").tainted is tainted
 
 
 def test_keys_and_configurations_are_private(paths):
