@@ -28,8 +28,7 @@ test: setup lint ## Everything CI checks: style, types, import contracts, all te
 lint: setup ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check -q . || { echo "ruff format . would change the files above"; .venv/bin/ruff format --check .; exit 1; }
-	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-cache
+	@./scripts/check.sh
 
 unit: setup ## The tests that start no cluster
 	@.venv/bin/python -m pytest -n $(WORKERS) -m "not cluster"
@@ -41,4 +40,4 @@ bench-boot: setup ## Time the stages of a cluster's start, 5 runs, and its memor
 	@.venv/bin/python benchmarks/boot.py
 
 clean: ## Remove what setup made
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv .tools .check .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -97,7 +97,8 @@ def _free_address(used: Collection[str], services: ipaddress.IPv4Network, rng: r
     size = services.num_addresses
     first, last = 1, size - 2
     band = min(max(16, size // 16), 256)
-    return _pick(first, last, first + band, rng, lambda offset: str(services[offset]), used)
+    found: str | None = _pick(first, last, first + band, rng, lambda offset: str(services[offset]), used)
+    return found
 
 
 def _pick(first: int, last: int, dynamic: int, rng: random.Random, name: Any, used: Collection[Any]) -> Any:

@@ -7,6 +7,7 @@ are kept, not dicts: an item is decoded by who needs it. Used on the event loop'
 from __future__ import annotations
 
 import asyncio
+import builtins
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -109,14 +110,14 @@ class Shelf:
     def __len__(self) -> int:
         return sum(map(len, self._items.values()))
 
-    def _in(self, namespace: str) -> list[Item]:
+    def _in(self, namespace: str) -> builtins.list[Item]:
         ordered = self._sorted.get(namespace)
         if ordered is None:
             items = self._items.get(namespace, {})
             ordered = self._sorted[namespace] = [items[name] for name in sorted(items)]
         return ordered
 
-    def changes(self, since: int) -> list[Change]:
+    def changes(self, since: int) -> builtins.list[Change]:
         """Changes after a revision, oldest first. Raises Gone when they are no longer known."""
         if since < self.oldest:
             raise Gone(f"too old resource version: {since} ({self.oldest})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ class Reader:
             return await self._page(resource, chosen, revision, "", limit)
         return self._cut(self._now(resource, chosen), self._cache.revision, chosen, limit)
 
-    def current(self, resource: Resource, chosen: Selection) -> list[Item]:
+    def current(self, resource: Resource, chosen: Selection) -> builtins.list[Item]:
         """All items that are meant, now."""
         return list(self._now(resource, chosen))
 

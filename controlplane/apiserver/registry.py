@@ -168,7 +168,7 @@ class Registry:
             new = change(item.decode())
             check_kind(resource, new)
             warnings = decode(resource, new, field_validation)
-            pinned = self._check(resource, strategy, new, old, ctx)
+            self._check(resource, strategy, new, old, ctx)
             self._prepare_changed(ctx, strategy, new, old, managed_as or ctx.subresource, tracked)
             warnings += strategy.warnings(ctx, new, old)
             if encoding.encode(new) == encoding.encode(old):
@@ -178,13 +178,11 @@ class Registry:
                     return await self._remove(ctx, resource, item, new, tuple(warnings))
                 return Written(await self._put(ctx, resource, new, item.revision), warnings=tuple(warnings))
             except Mismatch as mismatch:
-                if pinned:
-                    break
                 await self._cache.reached(mismatch.actual)
         raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
 
-    def _check(self, resource: Resource, strategy: Strategy, new: Object, old: Object, ctx: RequestContext) -> bool:
-        """Whether the new object names a revision; raises Conflict for another one than the current."""
+    def _check(self, resource: Resource, strategy: Strategy, new: Object, old: Object, ctx: RequestContext) -> None:
+        """Raises Conflict for an object that names another revision than the current one."""
         metadata = new.setdefault("metadata", {})
         name = metadata.setdefault("name", ctx.name)
         if name != ctx.name:
@@ -193,10 +191,8 @@ class Registry:
         if not wanted:
             if not strategy.allow_unconditional_update:
                 raise invalid_revision(resource, ctx.name)
-            return False
-        if wanted != old["metadata"]["resourceVersion"]:
+        elif wanted != old["metadata"]["resourceVersion"]:
             raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
-        return True
 
     def _prepare_changed(
         self, ctx: RequestContext, strategy: Strategy, new: Object, old: Object, managed_as: str, tracked: bool

@@ -8,6 +8,7 @@ run on a second thread with its own connection; the present is in the API server
 from __future__ import annotations
 
 import asyncio
+import builtins
 import fcntl
 import os
 import queue
@@ -210,8 +211,7 @@ class SQLiteStore:
         events: list[Event] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            for job in batch:
-                outcomes.append(self._perform(job, events))
+            outcomes.extend(self._perform(job, events) for job in batch)
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
@@ -222,7 +222,7 @@ class SQLiteStore:
         with suppress(RuntimeError):  # the loop has ended; so has everyone who waits
             self._loop.call_soon_threadsafe(self._settle, batch, outcomes, events)
 
-    def _perform(self, job: _Job, events: list[Event]) -> int | Exception:
+    def _perform(self, job: _Job, events: builtins.list[Event]) -> int | Exception:
         if isinstance(job, _Compact):
             self._forget(job.revision)
             return job.revision

@@ -42,7 +42,7 @@ def endpoints(obj: Object, now: float) -> list[Any]:
 
 
 def component_status(obj: Object, now: float) -> list[Any]:
-    healthy = next((c for c in obj.get("conditions") or () if c.get("type") == "Healthy"), {})
+    healthy: Object = next((c for c in obj.get("conditions") or () if c.get("type") == "Healthy"), {})
     status = "Healthy" if healthy.get("status") == "True" else "Unhealthy"
     return [name(obj), status, healthy.get("message", ""), healthy.get("error", "")]
 
@@ -128,7 +128,8 @@ def pod_template(obj: Object, now: float) -> list[Any]:
 def resource_quota(obj: Object, now: float) -> list[Any]:
     status = obj.get("status") or {}
     hard, used = status.get("hard") or {}, status.get("used") or {}
-    requests, limits = [], []
+    requests: list[str] = []
+    limits: list[str] = []
     for key in sorted(hard):
         text = f"{key}: {used.get(key, '0')}/{hard[key]}"
         (limits if key.startswith("limits") else requests).append(text)

@@ -105,7 +105,7 @@ def signing_request(obj: Object, now: float) -> list[Any]:
 
 def api_service(obj: Object, now: float) -> list[Any]:
     target = (obj.get("spec") or {}).get("service")
-    available = next(
+    available: Object = next(
         (each for each in (obj.get("status") or {}).get("conditions") or () if each["type"] == "Available"), {}
     )
     status = available.get("status", "Unknown")
