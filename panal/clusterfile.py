@@ -200,7 +200,7 @@ class _Reader:
     def _head(self, document: Section) -> Section:
         self._known(document, "", _TOP)
         if document:
-            for field, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
+            for field, wanted in (("kind", KIND), ("apiVersion", API_VERSION)):
                 if document.get(field) != wanted:
                     raise self.fail(field, f"is {document.get(field)!r}", f"write `{field}: {wanted}`")
         spec = self.mapping(document, "spec", "")

@@ -90,7 +90,9 @@ class Supervised:
         try:
             self.pid = await self._starter.spawn(request, early=self.component.early and self.starts == 0)
             self.starts += 1
-            _log.info("%s is process %d", self.component.name, self.pid)
+            words = "started" if self.starts == 1 else f"started again, restart {self.starts - 1}"
+            _log.info("%s %s as process %d", self.component.name, words, self.pid)
+            os.write(output, f"--- {self.component.title} {words} as process {self.pid}\n".encode())
         except OSError as error:
             _log.error("%s could not be started: %s", self.component.name, error)
             return 127
