@@ -11,4 +11,5 @@ for part in agents controlplane proxy; do
 done
 find .check -name __pycache__ -type d -prune -exec rm -rf {} +
 MYPYPATH=$PWD/.check .venv/bin/mypy -p panal
-PYTHONPATH=$PWD/.check .venv/bin/lint-imports --no-cache
+cd .check
+../.venv/bin/lint-imports --no-cache --config ../pyproject.toml
