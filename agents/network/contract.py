@@ -22,7 +22,7 @@ class PodNetwork(Protocol):
     """The network of one node's pods; used by the runtime, in the node's own network namespace."""
 
     async def attach(self, sandbox_id: str) -> Space:
-        """Give the sandbox an address of the node's pod CIDR. The same id gets the same Space again (also after a restart)."""
+        """Give the sandbox an address of the node's pod CIDR. The same id gets the same Space, after a restart too."""
 
     async def detach(self, sandbox_id: str) -> None:
         """Take the address and the namespace back. Detaching what is not attached is no error."""

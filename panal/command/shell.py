@@ -7,7 +7,9 @@ the shell's own.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -170,7 +172,10 @@ def _become(arguments: Sequence[str], variables: Mapping[str, str], prepare: obj
             prepare()
         os.execvpe(arguments[0], list(arguments), dict(variables))
     except OSError as error:
-        sys.stderr.write(f"panal: {arguments[0]}: {error.strerror}\n")
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        code = error.errno or errno.EACCES
+        if "/" not in arguments[0] and shutil.which(arguments[0], path=variables.get("PATH")) is None:
+            code = errno.ENOENT  # whatever the folders on the way said
+        sys.stderr.write(f"panal: {arguments[0]}: {os.strerror(code)}\n")
+        os._exit(127 if code == errno.ENOENT else 126)
     finally:
         os._exit(126)
