@@ -167,7 +167,9 @@ class _Building:
         if key not in self._backends:
             found = self._view.service(namespace, service["name"])
             addresses = () if found is None else self._addresses(namespace, found, port, opts.service_upstream)
-            self._backends[key] = Backend(f"{namespace}-{service['name']}-{text}", tuple(addresses))
+            self._backends[key] = Backend(
+                f"{namespace}-{service['name']}-{text}", tuple(addresses), opts.service_upstream
+            )
         return self._backends[key]
 
     def _addresses(self, namespace: str, service: Object, wanted: Object, through_service: bool) -> Sequence[Address]:

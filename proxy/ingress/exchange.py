@@ -297,11 +297,17 @@ class Exchange:
     def _complete(self, *, clean: bool) -> None:
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            if clean and self.body.done and self._response is not None and self._response.keep_alive:
+            if clean and self.body.done and self._keeps_connection():
                 upstream.end()
             else:
                 upstream.abort()
         self._finish()
+
+    def _keeps_connection(self) -> bool:
+        """Whether both sides mean the connection to the backend to serve another request."""
+        if self.route is not None and self.route.backend.through_service:
+            return False
+        return self._response is not None and self._response.keep_alive
 
     def _let_go(self) -> None:
         upstream, self._upstream = self._upstream, None

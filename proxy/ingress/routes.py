@@ -26,6 +26,8 @@ class Backend:
     name: str
     """NAMESPACE-SERVICE-PORT, as ingress-nginx names its upstreams in logs."""
     endpoints: tuple[Address, ...] = ()
+    through_service: bool = False
+    """The one address is the Service's, whose rules choose an endpoint for each new connection: none is kept."""
 
 
 @dataclass(frozen=True, slots=True)

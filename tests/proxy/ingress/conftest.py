@@ -35,7 +35,8 @@ class Ingress:
         self.proxy, self.server, self.port = proxy, server, port
 
     def route(self, *addresses: Address, **options: Any) -> None:
-        backend = Backend("default-web-80", tuple(addresses))
+        through_service = bool(options.get("service_upstream"))
+        backend = Backend("default-web-80", tuple(addresses), through_service)
         route = Route("/", "Prefix", backend, "default/web", replace(DEFAULT, **options))
         self.proxy.apply(RouteTable(hosts={"a.com": HostRoutes([route])}, backends=frozenset(addresses)))
 

@@ -117,6 +117,23 @@ async def test_connections_to_the_backend_are_kept_and_shared(ingress: Ingress) 
     assert connections == 1
 
 
+async def test_a_service_gets_a_new_connection_for_each_request_so_that_its_rules_can_choose(ingress: Ingress) -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with backend(talk) as address:
+        ingress.route(address, service_upstream=True)
+        request = b"GET / HTTP/1.1\r\nHost: a.com\r\n\r\n"
+        last = b"GET / HTTP/1.1\r\nHost: a.com\r\nConnection: close\r\n\r\n"
+        assert (await ingress.say(request * 2 + last)).count(b"200 OK") == 3
+    assert connections == 3
+
+
 async def test_requests_go_to_the_endpoints_in_turn(ingress: Ingress) -> None:
     def named(name: bytes) -> bytes:
         return b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name
