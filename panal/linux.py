@@ -115,6 +115,25 @@ def name_process(name: str) -> None:
     _call("prctl", "PR_SET_NAME", PR_SET_NAME, os.fsencode(name)[:15] + b"\0", 0, 0, 0)
 
 
+IN_MODIFY = 0x2
+IN_DELETE = 0x200
+IN_DELETE_SELF = 0x400
+IN_MOVE_SELF = 0x800
+
+
+def inotify(path: str | os.PathLike[str], mask: int) -> int:
+    """A descriptor that becomes readable when one of these things happens to `path`. inotify(7)."""
+    import ctypes
+
+    descriptor = int(_libc().inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+    if descriptor < 0 or _libc().inotify_add_watch(descriptor, os.fsencode(path), mask) < 0:
+        number = ctypes.get_errno()
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise OSError(number, f"inotify: {os.strerror(number)}", os.fspath(path))
+    return descriptor
+
+
 def map_user(uid: int, gid: int) -> None:
     """In a user namespace just made: become its root, standing for `uid` and `gid` outside. user_namespaces(7)."""
     for path, text in (

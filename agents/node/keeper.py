@@ -92,7 +92,7 @@ def keep(
     os.close(steward)
     with socket.socket(fileno=edge) as listener:
         try:
-            _serve(listener, edges, started)
+            _serve(paths, listener, edges, started)
         finally:
             started.lifeline.close()
             cleanup.kill_children()
@@ -165,8 +165,8 @@ def _become_steward(paths: ClusterPaths, lifeline: socket.socket, report: int, s
         os._exit(code)
 
 
-def _serve(listener: socket.socket, edges: Mapping[str, Sequence[int]], started: Started) -> None:
-    """Hand out sockets until the steward has ended. SIGTERM ends the steward first."""
+def _serve(paths: ClusterPaths, listener: socket.socket, edges: Mapping[str, Sequence[int]], started: Started) -> None:
+    """Hand out sockets until the steward has ended. SIGTERM ends the steward, and so does removing its files."""
     wakeup, signalled = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -175,10 +175,16 @@ def _serve(listener: socket.socket, edges: Mapping[str, Sequence[int]], started:
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     poll.register(wakeup, select.POLLIN)
+    removals = linux.inotify(paths.root, linux.IN_DELETE)
+    poll.register(removals, select.POLLIN)
     while not _reap(started.pid):
         for descriptor, _ in poll.poll():
             if descriptor == wakeup:
                 os.read(wakeup, 4096)
+            elif descriptor == removals:
+                os.read(removals, 1 << 16)
+                if not paths.config.exists():
+                    started.lifeline.shutdown(socket.SHUT_RDWR)
             else:
                 hand_out(listener.accept, edges)
 

@@ -10,7 +10,9 @@ import click
 
 from .failure import Failure
 
-NAME = click.option("--name", default=None, metavar="NAME", help="Which cluster; the default is the one called panal.")
+NAME = click.option(
+    "--name", default=None, metavar="NAME", help="Which cluster: by default the one called panal, or the only one."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

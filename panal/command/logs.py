@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from panal import linux
 from panal.paths import ClusterPaths
 
 from .failure import Failure
@@ -60,14 +62,13 @@ def _copy(descriptor: int) -> None:
 
 def _follow(descriptor: int, file: Path) -> None:
     """Until interrupted, woken by the kernel when the file is written (inotify(7))."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    watch = libc.inotify_init1(os.O_CLOEXEC)
-    if watch < 0 or libc.inotify_add_watch(watch, os.fsencode(file), 0x00000002 | 0x00000400 | 0x00000800) < 0:
-        raise Failure(f"{file} can't be followed: {os.strerror(ctypes.get_errno())}; leave out -f.")
+    try:
+        watch = linux.inotify(file, linux.IN_MODIFY | linux.IN_DELETE_SELF | linux.IN_MOVE_SELF)
+    except OSError as error:
+        raise Failure(f"{file} can't be followed: {error.strerror}; leave out -f.") from error
     try:
         while True:
+            select.select([watch], [], [])
             os.read(watch, 4096)
             _copy(descriptor)
             if not file.exists():

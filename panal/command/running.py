@@ -31,11 +31,16 @@ def paths_of(name: str | None, environ: Mapping[str, str]) -> ClusterPaths:
 
 
 def cluster(name: str | None, environ: Mapping[str, str]) -> ClusterPaths:
-    """The running cluster of that name. Raises Failure when there is none, naming those that run."""
+    """The running cluster of that name; without a name the default one, or else the only one that runs.
+
+    Raises Failure when there is none, naming those that run.
+    """
     paths = paths_of(name, environ)
     if answers(paths):
         return paths
     others = [other for other in names(environ) if answers(ClusterPaths.of(panal_home(environ), other))]
+    if name is None and len(others) == 1:
+        return ClusterPaths.of(panal_home(environ), others[0])
     if others:
         raise Failure(f"no cluster called {paths.root.name!r} runs here; name one with --name: {', '.join(others)}.")
     raise Failure(f"no cluster called {paths.root.name!r} runs here; start it with `panal up`.")

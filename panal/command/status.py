@@ -33,7 +33,7 @@ def status(name: str | None, environ: Mapping[str, str]) -> None:
     if name is None and len(running) > 1:
         chosen = [paths_of(other, environ) for other in running]
     else:
-        chosen = [cluster(name if name or not running else running[0], environ)]
+        chosen = [cluster(name, environ)]
     for index, paths in enumerate(chosen):
         if index:
             click.echo()

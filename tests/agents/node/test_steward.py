@@ -109,6 +109,14 @@ def test_what_both_left_is_removed_by_the_next_command(cluster):
     assert cluster.gone()
 
 
+def test_a_cluster_whose_folder_was_deleted_ends(cluster):
+    everyone = cleanup.processes(cluster.paths.root)
+    cluster.up.kill()
+    subprocess.run(["rm", "-rf", cluster.paths.root], stderr=subprocess.DEVNULL)
+    until(lambda: not [pid for pid in everyone if alive(pid)])
+    until(cluster.gone)
+
+
 def test_down_ends_a_steward_that_is_stopped(cluster):
     os.kill(cluster.steward, signal.SIGSTOP)
     assert cluster.panal("down").returncode == 0
