@@ -111,6 +111,9 @@ def forget_context(paths: ClusterPaths) -> None:
         return
     names = {section: own[section][0]["name"] for section in ("contexts", "clusters", "users")}
     kubeconfig.remove(path, names, previous=record.get("previous", ""))
+    left = kubeconfig.load(path)
+    if record.get("created") and not any(left.get(section) for section in names):
+        path.unlink()
 
 
 def _cluster(document: Mapping[str, Any], name: str) -> Any:

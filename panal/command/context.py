@@ -25,7 +25,8 @@ def merge_context(paths: ClusterPaths, environ: Mapping[str, str]) -> tuple[Path
     context = str(own["current-context"])
     try:
         before = kubeconfig.load(target).get("current-context") if target.exists() else ""
-        record = {"path": str(target), "previous": before if before != context else ""}
+        previous = before if before != context else ""
+        record = {"path": str(target), "previous": previous, "created": not target.exists()}
         kubeconfig.write_private(cleanup.record_of_context(paths), orjson.dumps(record))
         kubeconfig.merge(target, own)
     except (OSError, kubeconfig.KubeconfigError) as error:

@@ -21,9 +21,10 @@ PATIENCE = 5.0
 
 def down(name: str | None, environ: Mapping[str, str]) -> None:
     """End it. Raises Failure when there is nothing to end."""
-    paths = paths_of(name, environ)
+    paths, others = paths_of(name, environ), names(environ)
+    if name is None and not paths.root.exists() and len(others) == 1:
+        paths = paths_of(others[0], environ)
     if not paths.root.exists():
-        others = names(environ)
         hint = f"these are there: {', '.join(others)}" if others else "nothing runs here"
         raise Failure(f"there is no cluster called {paths.root.name!r}; {hint}.")
     end(paths)

@@ -105,6 +105,18 @@ def test_the_context_goes_and_the_one_before_is_current_again(tmp_path):
     assert yaml.safe_load(target.read_text()) == before
 
 
+def test_a_kubeconfig_that_up_made_goes_when_nothing_else_is_in_it(tmp_path):
+    for other in (False, True):
+        target, paths = tmp_path / "config", ClusterPaths(tmp_path / "c" / "clusters" / "panal")
+        merged(paths, target, "")
+        record = orjson.loads(cleanup.record_of_context(paths).read_bytes())
+        cleanup.record_of_context(paths).write_bytes(orjson.dumps({**record, "created": True}))
+        if other:
+            kubeconfig.merge(target, a_context("work"))
+        cleanup.remove_files(paths)
+        assert target.exists() is other
+
+
 def test_a_context_that_is_anothers_by_now_stays(tmp_path):
     target, paths = tmp_path / "config", ClusterPaths(tmp_path / "c" / "clusters" / "panal")
     merged(paths, target, "")
