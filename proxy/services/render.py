@@ -76,13 +76,18 @@ def _targets(endpoints: tuple[Endpoint, ...]) -> str:
 
 
 def _labels(ports: Sequence[ServicePort]) -> dict[PortName, str]:
-    """`(service)`, as short as it is unambiguous: the namespace is shown where two Services share a name."""
+    """`(service)`, as short as it is unambiguous.
+
+    The namespace is shown where two Services share a name, the port's name where one Service has several ports.
+    """
     homes = Counter(name for name, _ in {(port.name.service, port.name.namespace) for port in ports})
+    several = Counter((port.name.namespace, port.name.service) for port in ports)
     labels = {}
     for port in ports:
         name = port.name
         service = name.service if homes[name.service] == 1 else f"{name.namespace}/{name.service}"
-        labels[name] = f"({service}, {name.port})" if name.port else f"({service})"
+        alone = several[name.namespace, name.service] == 1 or not name.port
+        labels[name] = f"({service})" if alone else f"({service}, {name.port})"
     return labels
 
 

@@ -196,7 +196,7 @@ def test_cluster_dns_and_ingress_killed_come_back(miempresa: Cluster) -> None:
 
 def test_the_load_balancer_killed_is_restarted_by_the_steward(miempresa: Cluster) -> None:
     page_again(miempresa)
-    miempresa.kill("lb", "--frontend")
+    miempresa.kill("load-balancer", "--edge-socket")
     page_again(miempresa)
 
 

@@ -31,12 +31,12 @@ def table(*ports: ServicePort) -> ServiceTable:
 
 def test_one_line_a_service_port_as_in_the_picture() -> None:
     assert lines(table(WP, NGINX, DNS, MARIADB)) == [
-        "10.10.1.10:53/udp    (kube-dns, dns)    -> (no endpoints)",
+        "10.10.1.10:53/udp    (kube-dns)         -> (no endpoints)",
         "10.10.1.101:3307     (mariadb-service)  -> 10.10.0.9:3306",
         "10.10.1.102:8080     (wp-service)       -> 10.10.0.5:80 | 10.10.0.70:80   (round robin)",
-        "10.10.1.105:8081     (nginx, http)      -> 10.10.0.7:80",
-        "192.168.0.11:8081    (nginx, http)      -> 10.10.0.7:80",
-        "192.168.0.101:30880  (nginx, http)      -> 10.10.0.7:80",
+        "10.10.1.105:8081     (nginx)            -> 10.10.0.7:80",
+        "192.168.0.11:8081    (nginx)            -> 10.10.0.7:80",
+        "192.168.0.101:30880  (nginx)            -> 10.10.0.7:80",
     ]
 
 
@@ -45,6 +45,14 @@ def test_services_of_one_name_in_two_namespaces_show_their_namespace() -> None:
     assert lines(table(WP, twin)) == [
         "10.10.1.102:8080  (default/wp-service)  -> 10.10.0.5:80 | 10.10.0.70:80   (round robin)",
         "10.10.1.103:80    (blog/wp-service)     -> (no endpoints)",
+    ]
+
+
+def test_a_service_with_several_ports_shows_their_names() -> None:
+    tcp = ServicePort(PortName("kube-system", "kube-dns", "dns-tcp", "TCP"), ("10.10.1.10",), 53)
+    assert lines(table(DNS, tcp)) == [
+        "10.10.1.10:53      (kube-dns, dns-tcp)  -> (no endpoints)",
+        "10.10.1.10:53/udp  (kube-dns, dns)      -> (no endpoints)",
     ]
 
 
