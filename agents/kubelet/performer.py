@@ -154,6 +154,16 @@ class Performer:
             self._memory.failures[action.name] = failure.failure
         with contextlib.suppress(RuntimeFailure, OSError):
             await self._shared.view.refresh()
+            self._tell_limits(spec, action.attempt)
+
+    def _tell_limits(self, spec: ContainerSpec, attempt: int) -> None:
+        """Say once what this runtime cannot offer that the container asks for."""
+        if attempt > 0:
+            return
+        pod = self._pod()
+        for container in self._shared.view.pod(podspec.uid(pod)).containers.get(spec["name"], ()):
+            for warning in container.warnings:
+                self._shared.event(pod, "Warning", "RuntimeLimit", warning, spec)
 
     async def _start(self, pod: Pod, spec: ContainerSpec, attempt: int) -> None:
         await self._pull(pod, spec)

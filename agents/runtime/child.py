@@ -16,6 +16,7 @@ import resource
 import signal
 import stat
 import sys
+import termios
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -39,6 +40,8 @@ def become(request: SpawnRequest, received: Mapping[int, int], report: int) -> N
         os.setsid()
         _reset_signals()
         report = _arrange_descriptors(received, report)
+        if request.terminal:
+            _take_terminal(request)
         stage = "limits"
         _enter_cgroups(request.cgroups)
         _set_limits(request)
@@ -86,6 +89,13 @@ def _arrange_descriptors(received: Mapping[int, int], report: int) -> int:
     for lower, upper in zip(kept, [*kept[1:], 1 << 20], strict=True):
         os.closerange(lower + 1, upper)
     return floor
+
+
+def _take_terminal(request: SpawnRequest) -> None:
+    """A program that changes its identity owns its terminal, as after a login."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    with contextlib.suppress(OSError):
+        os.fchown(0, -1 if request.uid is None else request.uid, -1)
 
 
 def _enter_cgroups(folders: Sequence[str]) -> None:

@@ -189,10 +189,47 @@ class Streams(Protocol):
     async def usage(self, container_id: str) -> Usage: ...
 
 
+class Session(Protocol):
+    """The streams of a command or a container, open until the context that gave it is left."""
+
+    @property
+    def streams(self) -> Mapping[str, int]:
+        """Non-blocking descriptors: `stdin` to write in, `stdout` and `stderr` to read, those that were asked for and
+        are there. With a terminal `stdin` and `stdout` are its other side, and there is no `stderr`."""
+
+    def close(self, stream: str) -> None:
+        """Close one of the descriptors, for the end of `stdin`; twice is no error."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the terminal its size; without a terminal nothing happens."""
+
+    async def wait(self) -> int:
+        """The exit code, once the process has ended. Raises RuntimeFailure when it will never be known."""
+
+
+class Sessions(Protocol):
+    """Streams of any length, which do not pass through the runtime itself."""
+
+    def open_exec(
+        self, container_id: str, command: Sequence[str], *, streams: Sequence[str], tty: bool = False
+    ) -> AbstractAsyncContextManager[Session]:
+        """Run a command in the container. `streams` names those wanted. A command still running when the context is
+        left gets SIGHUP, and SIGKILL a little later. Raises RuntimeFailure when it can't be started."""
+
+    def attach(self, container_id: str, *, streams: Sequence[str]) -> AbstractAsyncContextManager[Session]:
+        """The container's own streams; outputs from now on. `stdin` is there if the container has one. Leaving the
+        context ends nothing but, with `stdin_once`, the container's input."""
+
+    async def connect(self, sandbox_id: str, port: int) -> int:
+        """A TCP connection to the pod's own localhost: a non-blocking socket's descriptor, the caller's.
+
+        Raises RuntimeFailure when nothing listens there."""
+
+
 class Images(Protocol):
     async def pull(self, image: str) -> str:
         """Make the image ready and return its reference. Raises ImageMissing."""
 
 
-class Runtime(Sandboxes, Containers, Streams, Images, Protocol):
+class Runtime(Sandboxes, Containers, Streams, Sessions, Images, Protocol):
     """The whole contract; a consumer that needs less declares less."""

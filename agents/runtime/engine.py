@@ -112,6 +112,7 @@ class Engine:
         life = Life(record.pid, pidfd=processes.open_pidfd(record.pid, record.start))
         with contextlib.suppress(OSError):
             life.pump = self._pump(record)
+        life.stdin = self._launcher.keep_stdin(record)
         self._lives[record.id] = life
         if life.pump is not None:
             life.pump.watch()
@@ -124,6 +125,11 @@ class Engine:
         """The daemon died between a start and its note: the process is known by its output, which only it holds."""
         found = processes.holders(str(self._state.container_folder(record.id) / "stdout"))
         if not found:
+            return False
+        if record.config.tty:  # what holds the output is the terminal's relay; the container ends with its terminal
+            for process in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
             return False
         record.state, record.pid, record.start = ContainerState.RUNNING, found[0].pid, found[0].start
         record.started_at = time.time()

@@ -19,6 +19,8 @@ class Life:
     pid: int
     pump: Pump | None = None
     pidfd: int | None = None
+    stdin: int | None = None
+    """The end that keeps a `stdin_once` container's input open until somebody attaches."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def kill(self, spawner: Spawner, number: int) -> None:
@@ -29,7 +31,14 @@ class Life:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
 
+    def release_stdin(self) -> None:
+        """The input ends when whoever is attached closes it."""
+        if self.stdin is not None:
+            os.close(self.stdin)
+            self.stdin = None
+
     def close(self) -> None:
+        self.release_stdin()
         if self.pump is not None:
             self.pump.finish()
             self.pump = None

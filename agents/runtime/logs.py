@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .tap import Tap
+
 MAX_LINE = 16 * 1024
 """A longer line is written in parts tagged P (containerd's max_container_log_line_size)."""
 MAX_FILE = 10 * 1024 * 1024
@@ -97,9 +99,14 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._log = LogFile(log)
         self._open: dict[int, Lines] = {}
+        self._taps: dict[int, list[Tap]] = {}
+        self._of_stream: dict[str, int] = {}
+        self.drained = asyncio.Event()
+        """Nobody holds the outputs' other ends any more, and all has been read."""
         for stream, path in fifos.items():
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             self._open[descriptor] = Lines(stream)
+            self._of_stream[stream] = descriptor
         self._watched = False
 
     def watch(self) -> None:
@@ -107,6 +114,21 @@ class Pump:
         self._watched = True
         for descriptor in self._open:
             self._loop.add_reader(descriptor, self._read, descriptor)
+
+    def tap(self, stream: str, write_end: int) -> Tap:
+        """Copy what is read from now on to a pipe, which is the tap's; while the pipe is full, nothing is read."""
+        source = self._of_stream[stream]
+        tap = Tap(write_end, lambda: self._resume(source))
+        if source in self._open:
+            self._taps.setdefault(source, []).append(tap)
+        else:
+            tap.end()
+        return tap
+
+    def _resume(self, source: int) -> None:
+        taps = self._taps[source] = [tap for tap in self._taps.get(source, ()) if not tap.closed]
+        if source in self._open and self._watched and not any(tap.blocked for tap in taps):
+            self._loop.add_reader(source, self._read, source)
 
     def finish(self) -> None:
         """Write what the process left unread, and close."""
@@ -132,6 +154,10 @@ class Pump:
             self._end(descriptor)
             return False
         self._log.write(self._open[descriptor].feed(chunk, timestamp(time.time_ns())))
+        for tap in self._taps.get(descriptor, ()):
+            tap.feed(chunk)
+        if any(tap.blocked for tap in self._taps.get(descriptor, ())):
+            self._loop.remove_reader(descriptor)
         return True
 
     def _end(self, descriptor: int) -> None:
@@ -139,3 +165,7 @@ class Pump:
             self._loop.remove_reader(descriptor)
         self._log.write(self._open.pop(descriptor).finish(timestamp(time.time_ns())))
         os.close(descriptor)
+        for tap in self._taps.pop(descriptor, []):
+            tap.end()
+        if not self._open:
+            self.drained.set()

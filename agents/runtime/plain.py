@@ -1,7 +1,8 @@
 """The `plain` driver: bare processes in the namespaces that are there, for machines that refuse new ones.
 
 A program is told its address (`POD_IP`) and where its files are (`PANAL_ROOT`, a folder in which each volume is found
-at its container path by a symbolic link, and etc/hosts and etc/resolv.conf). Python programs resolve names as in a pod,
+at its container path by a symbolic link, and etc/hosts and etc/resolv.conf); words of its command line and environment
+that name a file of a volume are adapted. Python programs resolve names as in a pod,
 by a `sitecustomize` on their path. What can't be offered here becomes a warning.
 """
 
@@ -44,7 +45,7 @@ class Plain:
         if image.plain_args and argv and os.path.basename(argv[0]) == os.path.basename(image.entrypoint[0]):
             argv = (argv[0], *_placed(image.plain_args, root), *argv[1:])
         request = SpawnRequest(
-            argv=argv,
+            argv=tuple(relocated(word, config.mounts, root) for word in argv),
             python=run.python,
             name=run.name,
             env=self._environment(sandbox, container, root),
@@ -66,7 +67,7 @@ class Plain:
         root = self._state.container_folder(container.id) / "layer" / "root"
         config = container.config
         return SpawnRequest(
-            argv=tuple(command),
+            argv=tuple(relocated(word, config.mounts, root) for word in command),
             env=self._environment(sandbox, container, root),
             cwd=_folder(config, config.working_dir or container.image.working_dir, root),
             uid=config.user if os.geteuid() == 0 else None,
@@ -100,8 +101,11 @@ class Plain:
     def _environment(self, sandbox: SandboxRecord, container: ContainerRecord, root: Path) -> dict[str, str]:
         hostname = sandbox.config.hostname or sandbox.config.name
         found = environment(container.image, container.config, hostname, os.environ, None)
+        mounts = container.config.mounts
+        own = {name: relocated(value, mounts, root) for name, value in container.config.env.items()}
         return {
             **found,
+            **own,
             "HOME": str(root / "root"),
             "PATH": f"{root}/usr/local/bin:{found['PATH']}",
             "PYTHONPATH": self._site + (f":{found['PYTHONPATH']}" if "PYTHONPATH" in found else ""),
@@ -139,12 +143,28 @@ def site(folder: Path) -> str:
     return str(folder)
 
 
+def relocated(word: str, mounts: Sequence[Mount], root: Path) -> str:
+    """A word of a command line or an environment that names a file of a volume, as the path where the file is here.
+
+    `/app/web.py` and `--config=/etc/app/conf` are recognised, paths inside a longer text are not.
+    """
+    flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    for mount in mounts:
+        path = mount.container_path.rstrip("/")
+        if mount.host_path != mount.container_path and path and below(value, path):
+            return f"{flag}{equals}{root}{value}"
+    return word
+
+
 def warnings(config: ContainerConfig, unplaced: Sequence[str], user: int) -> list[str]:
     """What this container asked for and a bare process can't have."""
     told = []
     if config.mounts:
         paths = ", ".join(mount.container_path for mount in config.mounts)
-        told.append(f"in the plain runtime volumes are found under $PANAL_ROOT, not at their mountPath: {paths}")
+        told.append(
+            "in the plain runtime volumes are found under $PANAL_ROOT, not at their mountPath (words of the command "
+            f"and of the environment that name one are adapted): {paths}"
+        )
     if unplaced:
         told.append(f"volumes inside other volumes are not shown in the plain runtime: {', '.join(unplaced)}")
     if config.readonly_rootfs:

@@ -58,6 +58,8 @@ class SpawnRequest:
     stdout: int | None = None
     stderr: int | None = None
     """None is /dev/null."""
+    terminal: bool = False
+    """stdin is a terminal, and becomes the one that controls the process."""
     fds: Mapping[int, int] = field(default_factory=dict)
     """More descriptors: number in the child -> number in the asker."""
     netns: str | None = None

@@ -16,7 +16,7 @@ import dns.rrset
 import pytest
 
 from panal.agents.runtime.contract import ContainerConfig, Mount
-from panal.agents.runtime.plain import site, warnings
+from panal.agents.runtime.plain import relocated, site, warnings
 
 
 def test_what_cannot_be_offered_is_said() -> None:
@@ -24,13 +24,31 @@ def test_what_cannot_be_offered_is_said() -> None:
         "x", "x", mounts=(Mount("/data", "/d"),), readonly_rootfs=True, add_capabilities=("NET_ADMIN",), user=7
     )
     assert warnings(asked, ["/data/inner"], 1000) == [
-        "in the plain runtime volumes are found under $PANAL_ROOT, not at their mountPath: /data",
+        "in the plain runtime volumes are found under $PANAL_ROOT, not at their mountPath (words of the command "
+        "and of the environment that name one are adapted): /data",
         "volumes inside other volumes are not shown in the plain runtime: /data/inner",
         "readOnlyRootFilesystem is not enforced in the plain runtime",
         "capabilities are not changed in the plain runtime: programs have those of Panal's own user",
         "runAsUser 7 is not possible in the plain runtime without root: it runs as 1000",
     ]
     assert warnings(ContainerConfig("x", "x", user=1000), [], 1000) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("/app/web.py", "/r/app/web.py"),
+        ("/app", "/r/app"),
+        ("--config=/app/x", "--config=/r/app/x"),
+        ("/application", "/application"),
+        ("see /app/x", "see /app/x"),
+        ("/state/kept", "/state/kept"),
+        ("a=/app/x", "a=/app/x"),
+    ],
+)
+def test_words_that_name_a_file_of_a_volume_follow_it(word: str, expected: str) -> None:
+    mounts = (Mount("/app", "/d"), Mount("/state", "/state"))
+    assert relocated(word, mounts, Path("/r")) == expected
 
 
 ZONE = {"web.default.svc.cluster.local.": "127.10.1.102", "a.b.c.d.e.example.": "127.1.2.3", "short.": "127.9.9.9"}
