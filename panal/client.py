@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import orjson
 
+from .addresses import real_port
 from .errors import StatusError, from_status
 from .kubeconfig import Access, access
 from .resources import Resource
@@ -64,9 +65,9 @@ class Client:
     def in_cluster(cls, environ: Mapping[str, str], *, user_agent: str = "panal") -> Client:
         """As a pod: KUBERNETES_SERVICE_HOST and _PORT, and the service account's files.
 
-        In the plain runtime the files lie below $PANAL_ROOT. Raises KeyError outside a pod, OSError without the files.
+        In the plain runtime the files lie below $PANAL_ROOT. Raises KeyError, ValueError outside a pod, OSError without the files.
         """
-        host, port = environ["KUBERNETES_SERVICE_HOST"], environ["KUBERNETES_SERVICE_PORT"]
+        host, port = environ["KUBERNETES_SERVICE_HOST"], real_port(int(environ["KUBERNETES_SERVICE_PORT"]), environ)
         folder = Path(environ.get("PANAL_ROOT", "") + SERVICE_ACCOUNT)
         how = Access(
             server=f"https://{host}:{port}", ca=(folder / "ca.crt").read_bytes(), token_file=str(folder / "token")
