@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -29,6 +30,7 @@ from .contract import (
     Usage,
 )
 from .service import FAILURES
+from .session import OpenSession
 from .state import container_config, sandbox_config
 from .wire import Message, Wire
 
@@ -95,12 +97,52 @@ class RuntimeClient:
     async def events(self) -> AsyncIterator[AsyncIterator[ContainerChanged]]:
         """On a connection of its own. Ends with RuntimeFailure when the daemon goes away."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue()
-        wire = await self._connect(lambda message: queue.put_nowait(message), lambda: queue.put_nowait(None))
+        wire = await self._connect(lambda message, _: queue.put_nowait(message), lambda: queue.put_nowait(None))
         try:
             wire.send({"id": 0, "verb": "events"})
             if await queue.get() is None:
                 raise Gone("the runtime has gone away")
             yield _changes(queue)
+        finally:
+            wire.close()
+
+    @asynccontextmanager
+    async def open_exec(
+        self, container_id: str, command: Sequence[str], *, streams: Sequence[str], tty: bool = False
+    ) -> AsyncIterator[OpenSession]:
+        args = {"id": container_id, "command": list(command), "streams": list(streams), "tty": tty}
+        async with self._session("open_exec", args) as session:
+            yield session
+
+    @asynccontextmanager
+    async def attach(self, container_id: str, *, streams: Sequence[str]) -> AsyncIterator[OpenSession]:
+        async with self._session("attach", {"id": container_id, "streams": list(streams)}) as session:
+            yield session
+
+    async def connect(self, sandbox_id: str, port: int) -> int:
+        opened = _Opened(asyncio.get_running_loop().create_future())
+        wire = await self._connect(opened.received, opened.lost)
+        try:
+            wire.send({"id": 0, "verb": "connect", "args": {"id": sandbox_id, "port": port}})
+            _, descriptors = await opened.first
+        finally:
+            wire.close()
+        return descriptors[0]
+
+    @asynccontextmanager
+    async def _session(self, verb: str, args: dict[str, Any]) -> AsyncIterator[OpenSession]:
+        """On a connection of its own, whose end is the session's."""
+        opened = _Opened(asyncio.get_running_loop().create_future())
+        wire = await self._connect(opened.received, opened.lost)
+        try:
+            wire.send({"id": 0, "verb": verb, "args": args})
+            told, descriptors = await opened.first
+            session = OpenSession(dict(zip(told["streams"], descriptors, strict=True)), terminal=told["terminal"])
+            opened.follow(session)
+            try:
+                yield session
+            finally:
+                session.close_all()
         finally:
             wire.close()
 
@@ -139,9 +181,9 @@ class RuntimeClient:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 0.5)
                 continue
-            return Wire(connection, lambda message, descriptors: receive(message), lost)
+            return Wire(connection, receive, lost)
 
-    def _received(self, message: Message) -> None:
+    def _received(self, message: Message, _: list[int]) -> None:
         answer = self._waiting.get(message["id"])
         if answer is None or answer.done():
             return
@@ -156,6 +198,46 @@ class RuntimeClient:
                 with contextlib.suppress(asyncio.InvalidStateError):
                     answer.set_exception(Gone("the runtime has gone away"))
         self._waiting.clear()
+
+
+class _Opened:
+    """What comes on the connection of a session: descriptors or an error, later the exit code."""
+
+    def __init__(self, first: asyncio.Future[tuple[Any, list[int]]]) -> None:
+        self.first = first
+        self._session: OpenSession | None = None
+        self._code: int | None = None
+        self._gone = False
+
+    def received(self, message: Message, descriptors: list[int]) -> None:
+        if "ended" in message:
+            self._code = int(message["ended"])
+        if self.first.done():
+            for descriptor in descriptors:
+                os.close(descriptor)
+        elif (error := message.get("error")) is not None:
+            self.first.set_exception(FAILURES.get(error["kind"], RuntimeFailure)(error["message"]))
+        else:
+            self.first.set_result((message["ok"], descriptors))
+        self._tell()
+
+    def lost(self) -> None:
+        self._gone = True
+        if not self.first.done():
+            self.first.set_exception(Gone("the runtime has gone away"))
+        self._tell()
+
+    def follow(self, session: OpenSession) -> None:
+        self._session = session
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._session is None:
+            return
+        if self._code is not None:
+            self._session.finish(self._code)
+        elif self._gone:
+            self._session.fail("the runtime has gone away")
 
 
 async def _changes(queue: asyncio.Queue[Message | None]) -> AsyncIterator[ContainerChanged]:

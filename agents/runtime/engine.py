@@ -25,7 +25,7 @@ from panal.tasks import spawn
 
 from ..images import ImageSpec, resolve
 from ..network.contract import PodNetwork, Space
-from . import cgroups, exits, processes
+from . import cgroups, exits, processes, sessions, stdio
 from .cgroups import Cgroups
 from .contract import (
     Container,
@@ -47,8 +47,11 @@ from .life import Life, exit_code
 from .logs import Pump
 from .program import program, start_failure
 from .request import SpawnRequest
+from .session import OpenSession, connected
+from .sessions import Sessions
 from .spawner import Spawner, SpawnFailed
 from .state import ContainerRecord, SandboxRecord, State, remove_tree
+from .stdio import Stdio
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,8 @@ UNKNOWN_CODE = 137
 UNKNOWN_WORDS = "The container could not be located when the runtime was restarted; its exit code is not known"
 _RECORD_WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between looks for the record of an orphan's end, which the steward writes just after it."""
+_TERMINAL_PATIENCE = 1.0
+"""Seconds that a terminal may take to be read to its end when something still holds it."""
 _KILL_PATIENCE = 30.0
 """Seconds until a process that survives SIGKILL (in the kernel, on a dead disk) is told as a failure."""
 
@@ -85,6 +90,7 @@ class Engine:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._bell = Bell()
         self._executions = Executions(spawner)
+        self._sessions = Sessions(spawner)
         spawner.on_exit(self._exited)
 
     # Recovery
@@ -112,7 +118,7 @@ class Engine:
         life = Life(record.pid, pidfd=processes.open_pidfd(record.pid, record.start))
         with contextlib.suppress(OSError):
             life.pump = self._pump(record)
-        life.stdin = self._launcher.keep_stdin(record)
+        life.stdin = stdio.keep_stdin(self._state.container_folder(record.id), record.config)
         self._lives[record.id] = life
         if life.pump is not None:
             life.pump.watch()
@@ -147,7 +153,7 @@ class Engine:
             await asyncio.sleep(pause)
             ending = exits.find(self._place.exits, record.pid, record.start, record.started_at or record.created_at)
             if ending is not None:
-                self._finish(record, *exit_code(ending.status), ending.time)
+                await self._ended(record, *exit_code(ending.status), ending.time)
                 return
         record.message = UNKNOWN_WORDS
         self._finish(record, UNKNOWN_CODE, None, time.time())
@@ -287,11 +293,33 @@ class Engine:
     async def exec(
         self, container_id: str, command: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
     ) -> ExecResult:
-        record = self._container(container_id)
-        if record.state is not ContainerState.RUNNING:
-            raise RuntimeFailure(f"container {container_id} is not running")
+        record = self._running(container_id)
         request = self._driver.exec(self._sandbox(record.sandbox_id), record, command)
         return await self._executions.run(request, timeout=timeout, stdin=stdin)
+
+    @contextlib.asynccontextmanager
+    async def open_exec(
+        self, container_id: str, command: Sequence[str], *, streams: Sequence[str], tty: bool = False
+    ) -> AsyncIterator[OpenSession]:
+        record = self._running(container_id)
+        request = self._driver.exec(self._sandbox(record.sandbox_id), record, command)
+        if tty:
+            request = dataclasses.replace(request, env={"TERM": "xterm", **(request.env or {})})
+        async with self._sessions.run(request, streams, tty=tty, pid=record.pid) as session:
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def attach(self, container_id: str, *, streams: Sequence[str]) -> AsyncIterator[OpenSession]:
+        record = self._running(container_id)
+        life = self._lives[record.id]
+        async with sessions.attach(record, life, self._state.container_folder(record.id), streams) as session:
+            yield session
+
+    async def connect(self, sandbox_id: str, port: int) -> int:
+        sandbox = self._sandbox(sandbox_id)
+        if not sandbox.ready:
+            raise RuntimeFailure(f"sandbox {sandbox_id} is not running")
+        return await sessions.connect(sandbox, port)
 
     async def usage(self, container_id: str) -> Usage:
         record = self._container(container_id)
@@ -329,6 +357,12 @@ class Engine:
             return self._containers[container_id]
         except KeyError:
             raise NoSuchThing(f"no container {container_id}") from None
+
+    def _running(self, container_id: str) -> ContainerRecord:
+        record = self._container(container_id)
+        if record.state is not ContainerState.RUNNING or container_id not in self._lives:
+            raise RuntimeFailure(f"container {container_id} is not running")
+        return record
 
     def _resolve(self, image: str) -> ImageSpec:
         return resolve(image, which=self._place.which, interpreter=self._place.interpreter)
@@ -372,7 +406,7 @@ class Engine:
             while True:
                 prepared = self._driver.prepare(sandbox, record_shown, folder)
                 try:
-                    pid = await self._spawn(prepared.request, record, folder)
+                    pid, kept = await self._spawn(prepared.request, record, folder)
                     break
                 except SpawnFailed as failure:
                     if not self._driver.again(failure):
@@ -384,27 +418,22 @@ class Engine:
             raise
         if pump is not None:
             pump.watch()
-        return Life(pid, pump), prepared.warnings
+        return Life(pid, pump, stdin=kept), prepared.warnings
 
-    async def _spawn(self, request: SpawnRequest, record: ContainerRecord, folder: Path) -> int:
-        with contextlib.ExitStack() as stack:
-
-            def opened(name: str) -> int:
-                descriptor = os.open(folder / name, os.O_RDWR | os.O_CLOEXEC)
-                stack.callback(os.close, descriptor)
-                return descriptor
-
-            if record.config.stdin:
-                with contextlib.suppress(FileExistsError):
-                    os.mkfifo(folder / "stdin", 0o600)
-            logged = bool(record.config.log_path)
-            streams = dataclasses.replace(
-                request,
-                stdin=opened("stdin") if record.config.stdin else None,
-                stdout=opened("stdout") if logged else None,
-                stderr=opened("stderr") if logged else None,
-            )
-            return await self._spawner.spawn(streams)
+    async def _spawn(self, request: SpawnRequest, record: ContainerRecord, folder: Path) -> tuple[int, int | None]:
+        """The process, and what keeps its input open."""
+        streams = Stdio(folder, record.config)
+        try:
+            await streams.start_terminal(self._spawner)
+            kept = stdio.keep_stdin(folder, record.config)
+            try:
+                return await self._spawner.spawn(connected(request, streams.child, record.config.tty)), kept
+            except BaseException:
+                if kept is not None:
+                    os.close(kept)
+                raise
+        finally:
+            streams.close()
 
     def _with_toolbox(self, record: ContainerRecord) -> ContainerRecord:
         if not record.image.toolbox:
@@ -429,7 +458,19 @@ class Engine:
     def _exited(self, pid: int, status: int) -> None:
         container_id = self._of_pid.pop(pid, None)
         if container_id is not None and (record := self._containers.get(container_id)) is not None:
-            self._finish(record, *exit_code(status), time.time())
+            ending = (record, *exit_code(status), time.time())
+            if record.config.tty:
+                spawn(self._ended(*ending), name=f"end of {record.id}")
+            else:
+                self._finish(*ending)
+
+    async def _ended(self, record: ContainerRecord, code: int, number: int | None, when: float) -> None:
+        """What a terminal still shows is on its way when the process has ended."""
+        pump = life.pump if (life := self._lives.get(record.id)) is not None else None
+        if record.config.tty and pump is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pump.drained.wait(), _TERMINAL_PATIENCE)
+        self._finish(record, code, number, when)
 
     def _finish(self, record: ContainerRecord, code: int, number: int | None, when: float) -> None:
         """The container has ended: note it before anyone hears of it."""

@@ -55,7 +55,7 @@ class Executions:
         try:
             return await self._spawner.spawn(request)
         except SpawnFailed as failure:
-            raise RuntimeFailure(_words(request, failure)) from None
+            raise RuntimeFailure(words(request, failure)) from None
 
     def _exited(self, pid: int, status: int) -> None:
         if (ended := self._running.pop(pid, None)) and not ended.done():
@@ -69,7 +69,7 @@ class Executions:
         self._running.clear()
 
 
-def _words(request: SpawnRequest, failure: SpawnFailed) -> str:
+def words(request: SpawnRequest, failure: SpawnFailed) -> str:
     """runc's words."""
     why = failure.strerror or ""
     program = request.argv[0] if request.argv else ""

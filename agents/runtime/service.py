@@ -9,13 +9,15 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from panal import unixsock
 from panal.tasks import spawn
 
-from .contract import ImageMissing, InvalidImageName, NoSuchThing, Runtime, RuntimeFailure
+from .contract import ImageMissing, InvalidImageName, NoSuchThing, Runtime, RuntimeFailure, Session
+from .session import OpenSession
 from .state import container_config, sandbox_config
 from .wire import Message, Wire
 
@@ -45,6 +47,16 @@ VERBS: dict[str, Verb] = {
     "usage": lambda runtime, args: runtime.usage(args["id"]),
     "pull": lambda runtime, args: runtime.pull(args["image"]),
 }
+
+_STREAMS = ("stdin", "stdout", "stderr")
+
+
+def _opener(runtime: Runtime, verb: str, args: dict[str, Any]) -> AbstractAsyncContextManager[Session]:
+    streams = [name for name in _STREAMS if name in args["streams"]]
+    if verb == "attach":
+        return runtime.attach(args["id"], streams=streams)
+    return runtime.open_exec(args["id"], args["command"], streams=streams, tty=bool(args["tty"]))
+
 
 FAILURES: dict[str, type[Exception]] = {
     "InvalidImageName": InvalidImageName,
@@ -103,6 +115,10 @@ class _Connection:
         number, verb = message["id"], str(message["verb"])
         if verb == "events":
             self._listening.append(spawn(self._events(number), name="runtime events"))
+        elif verb in ("open_exec", "attach"):
+            self._listening.append(spawn(self._session(number, verb, message["args"]), name=f"runtime {verb}"))
+        elif verb == "connect":
+            spawn(self._connect(number, message["args"]), name="runtime connect")
         else:
             spawn(self._answer(number, verb, message.get("args") or {}), name=f"runtime {verb}")
 
@@ -114,6 +130,29 @@ class _Connection:
         except Exception as error:
             answer = {"id": number, "error": _failure(verb, error)}
         self._wire.send(answer)
+
+    async def _session(self, number: int, verb: str, args: dict[str, Any]) -> None:
+        """The descriptors go to whoever asked, on a connection of its own; the session ends with the connection."""
+        try:
+            async with _opener(self._runtime, verb, args) as session:
+                assert isinstance(session, OpenSession)
+                names = list(session.descriptors)
+                told = {"streams": names, "terminal": session.terminal}
+                self._wire.send({"id": number, "ok": told}, [session.descriptors[name] for name in names])
+                session.close_all()
+                self._wire.send({"id": number, "ended": await session.wait()})
+                await asyncio.get_running_loop().create_future()  # until whoever asked has read all and goes
+        except Exception as error:
+            self._wire.send({"id": number, "error": _failure(verb, error)})
+
+    async def _connect(self, number: int, args: dict[str, Any]) -> None:
+        try:
+            descriptor = await self._runtime.connect(args["id"], int(args["port"]))
+        except Exception as error:
+            self._wire.send({"id": number, "error": _failure("connect", error)})
+            return
+        self._wire.send({"id": number, "ok": None}, [descriptor])
+        os.close(descriptor)
 
     async def _events(self, number: int) -> None:
         async with self._runtime.events() as changes:

@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from . import terminals
 from .contract import RuntimeFailure
+from .request import SpawnRequest
 
 CONTROL = "control"
 """The descriptor that a container's terminal reads its size from."""
@@ -99,3 +101,9 @@ class Pipes:
         for descriptor in self.own.values():
             os.close(descriptor)
         self.own = {}
+
+
+def connected(request: SpawnRequest, child: Mapping[str, int], terminal: bool) -> SpawnRequest:
+    """The request with these streams."""
+    get = child.get
+    return replace(request, stdin=get("stdin"), stdout=get("stdout"), stderr=get("stderr"), terminal=terminal)
