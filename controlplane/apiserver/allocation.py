@@ -7,10 +7,13 @@ stays free for those that people write into manifests (KEP-3070, KEP-3668).
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import random
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from panal.errors import StatusError
 
 from .fielderrors import FieldError, Shown
 
@@ -21,6 +24,8 @@ PortKey = tuple[str, int]
 _ALLOCATED_IP = "provided IP is already allocated"
 _ALLOCATED_PORT = "provided port is already allocated"
 _RANDOM_TRIES = 32
+_DRY_RUN_PORT = 32769
+"""The first of the ports that a dry run shows; none of them is given out."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,52 @@ def in_use(services: Iterable[dict[str, Any]], except_for: tuple[str, str]) -> I
 
 def allocate(spec: Spec, old: Spec | None, used: InUse, ranges: Ranges, rng: random.Random) -> list[FieldError]:
     """Give the Service what its type asks for, changing `spec`; what cannot be had is an error."""
-    return _address(spec, old, used, ranges, rng) + _node_ports(spec, used, ranges, rng)
+    errors = _address(spec, old, used, ranges, rng) + _node_ports(spec, used, ranges, rng)
+    if not errors:
+        _health_check_port(spec, old, used, ranges, rng)
+    return errors
+
+
+def dry_run(spec: Spec, old: Spec | None, ranges: Ranges) -> list[FieldError]:
+    """What a write that is not stored shows instead: as in Kubernetes, the range's first address and ports above it."""
+    if spec.get("type") != "ExternalName" and spec.get("clusterIP") != "None":
+        wanted = spec.get("clusterIP") or ""
+        if not wanted:
+            spec["clusterIP"] = str(ranges.services.network_address)
+            spec["clusterIPs"] = [spec["clusterIP"]]
+        elif errors := _address(spec, old, InUse((), ()), ranges, random.Random(0)):
+            return errors
+    if spec.get("type") in ("NodePort", "LoadBalancer"):
+        unused = itertools.count(_DRY_RUN_PORT)
+        if spec["type"] == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True):
+            for port in spec.get("ports") or ():
+                if not port.get("nodePort"):
+                    port["nodePort"] = next(unused)
+        if _checks_health(spec) and not spec.get("healthCheckNodePort"):
+            spec["healthCheckNodePort"] = next(unused)
+    return []
+
+
+def _checks_health(spec: Spec) -> bool:
+    """Whether load balancers ask nodes for the Service's local endpoints."""
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def _health_check_port(spec: Spec, old: Spec | None, used: InUse, ranges: Ranges, rng: random.Random) -> None:
+    """Raises StatusError (500, as Kubernetes does) for a port that cannot be had."""
+    if not _checks_health(spec) or (old is not None and _checks_health(old) and spec.get("healthCheckNodePort")):
+        return
+    own = {(port.get("protocol", "TCP"), port.get("nodePort")) for port in spec.get("ports") or ()}
+    taken = {*used.node_ports, *own}
+    if wanted := spec.get("healthCheckNodePort"):
+        if problem := _refused_port(("TCP", wanted), taken, ranges.node_ports):
+            why = f"failed to allocate requested HealthCheck NodePort {wanted}: {problem}"
+            raise StatusError(f"Internal error occurred: {why}")
+        return
+    found = _free_port({}, (), taken, ranges.node_ports, rng)
+    if found is None:
+        raise StatusError("Internal error occurred: failed to allocate a HealthCheck NodePort 0: range is full")
+    spec["healthCheckNodePort"] = found
 
 
 def _address(spec: Spec, old: Spec | None, used: InUse, ranges: Ranges, rng: random.Random) -> list[FieldError]:

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from panal.errors import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from . import gojson
+
 LIMIT = 3 * 1024 * 1024
 """Bytes of a body at most, as in Kubernetes."""
 
@@ -58,10 +60,11 @@ def decode(body: bytes, media: str, kind: str) -> dict[str, Any]:
 def decode_json(body: bytes, kind: str) -> dict[str, Any]:
     try:
         obj = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _unrecognized(kind, f"couldn't get version/kind; json parse error: {go_error(body, error)}", body) from None
+    except orjson.JSONDecodeError:
+        why = f"couldn't get version/kind; json parse error: {gojson.complaint(body)}"
+        raise _unrecognized(kind, why, body) from None
     if not isinstance(obj, dict):
-        what = _GO_NAMES.get(type(obj), "value")
+        what = gojson.kind(obj)
         raise _unrecognized(
             kind,
             "couldn't get version/kind; json parse error: json: cannot unmarshal "
@@ -69,9 +72,6 @@ def decode_json(body: bytes, kind: str) -> dict[str, Any]:
             body,
         )
     return obj
-
-
-_GO_NAMES: dict[type, str] = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}
 
 
 def decode_yaml(body: bytes, kind: str) -> dict[str, Any]:
@@ -91,12 +91,20 @@ def load_yaml(body: bytes, kind: str) -> Any:
     try:
         return plain(yaml.load(body, _loader()))
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark is not None else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise _unrecognized(kind, f"yaml: {where}{problem}", body) from None
+        raise _unrecognized(
+            kind, f"yaml: {_yaml_line(error)}{getattr(error, 'problem', None) or error}", body
+        ) from None
     except (ValueError, RecursionError) as error:
         raise _unrecognized(kind, f"yaml: {error}", body) from None
+
+
+def _yaml_line(error: Exception) -> str:
+    """The line as go-yaml counts: the context's if it has one, from 0 for the parser, from 1 for the scanner."""
+    marks = (getattr(error, name, None) for name in ("context_mark", "problem_mark"))
+    line = next((mark.line for mark in marks if mark is not None and mark.line), 0)
+    if not line:
+        return ""
+    return f"line {line + 1 if type(error).__name__ == 'ScannerError' else line}: "
 
 
 def plain(value: Any, budget: list[int] | None = None) -> Any:
@@ -133,19 +141,6 @@ def _loader() -> Any:
 
 
 _cached_loader: Any = None
-
-
-def go_error(body: bytes, error: orjson.JSONDecodeError) -> str:
-    """What Go's encoding/json would say of the same text."""
-    text = body.decode("utf-8", "replace")
-    position = error.pos
-    if position >= len(text) or not text.strip():
-        return "unexpected end of JSON input"
-    return f"invalid character {_go_char(text[position])} looking for beginning of value"
-
-
-def _go_char(char: str) -> str:
-    return "'\\''" if char == "'" else f"'{char}'" if char.isprintable() else repr(char)
 
 
 def _unrecognized(kind: str, why: str, body: bytes) -> BadRequest:

@@ -25,7 +25,7 @@ WINDOW = 4096
 """Changes one resource keeps for watches that resume: minutes of a busy cluster, for the price of their bytes."""
 
 REPLAY = 1024
-"""Changes before the start of this process that it reads again, so that watches survive its restart without a relist."""
+"""Changes before the start of this process that it reads again, so that watches survive a restart without a relist."""
 
 
 class Item:

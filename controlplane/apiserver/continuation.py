@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from dataclasses import dataclass
 
 import orjson
 
 from panal.errors import BadRequest
+
+from . import gojson
+
+_FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +29,34 @@ def encode(position: Position) -> str:
 
 
 def decode(token: str) -> Position:
-    """Raises BadRequest for what `encode` did not make."""
+    """Raises BadRequest, in Kubernetes' words, for what `encode` did not make."""
+    if (broken := _not_base64(token)) is not None:
+        raise _invalid(f"illegal base64 data at input byte {broken}")
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     try:
-        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         payload = orjson.loads(raw)
-    except (binascii.Error, ValueError):
-        raise _invalid("is not one of this server's") from None
-    if not isinstance(payload, dict) or payload.get("v") != "meta.k8s.io/v1":
-        raise _invalid("does not have a known version")
-    revision, start = payload.get("rv"), payload.get("start")
-    if not isinstance(revision, int) or revision < 0 or not isinstance(start, str) or not start.endswith("\0"):
-        raise _invalid("is incomplete")
-    return Position(revision, start[:-1])
+    except orjson.JSONDecodeError:
+        raise _invalid(gojson.complaint(raw)) from None
+    if not isinstance(payload, dict):
+        raise _invalid(f"json: cannot unmarshal {gojson.kind(payload)} into Go value of type storage.continueToken")
+    version, revision, start = payload.get("v", ""), payload.get("rv", 0), payload.get("start", "")
+    if version != "meta.k8s.io/v1":
+        raise _invalid(f'server does not recognize this encoded version "{version}"')
+    if not isinstance(revision, int) or revision <= 0:
+        raise _invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
+    if not isinstance(start, str) or not start:
+        raise _invalid("encoded start key empty (version meta.k8s.io/v1)")
+    if ".." in start.rstrip("\0").split("/"):
+        raise _invalid(f"{start!r}")
+    return Position(revision, start.removesuffix("\0"))
+
+
+def _not_base64(token: str) -> int | None:
+    """The first byte that is none of unpadded URL-safe base64's; None where there is none."""
+    if (found := _FOREIGN.search(token)) is not None:
+        return found.start()
+    return len(token) - 1 if len(token) % 4 == 1 else None
 
 
 def _invalid(why: str) -> BadRequest:
-    return BadRequest(f"invalid continue token: continue key is not valid: it {why}")
+    return BadRequest(f"invalid continue token: continue key is not valid: {why}")

@@ -1,4 +1,4 @@
-"""Objects as bytes. An object is encoded once, when it is written; its revision, known only at the commit, is spliced in.
+"""Objects as bytes. An object is encoded once, when written; its revision, known only at the commit, is spliced in.
 
 The store's bytes have no resourceVersion. With it they are the answer to a GET, an item of a LIST and, framed, an
 event of every watch.
@@ -22,7 +22,7 @@ def encode(obj: Mapping[str, Any]) -> bytes:
 
 
 def with_revision(stored: bytes, revision: int) -> bytes:
-    """The stored object with its resourceVersion. kind and apiVersion come first and hold no quotes, so find() is safe."""
+    """The stored object with its resourceVersion. kind and apiVersion come first, without quotes: find() is safe."""
     at = stored.find(_METADATA) + len(_METADATA)
     return b'%b"resourceVersion":"%d",%b' % (stored[:at], revision, stored[at:])
 

@@ -16,6 +16,7 @@ from .registry import Object
 from .request import Query
 
 _BUDGETS = resources.resource("poddisruptionbudgets")
+_SEVERAL = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
 _CREATED = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 
@@ -46,7 +47,7 @@ async def _spend(parts: Parts, call: Call, pod: Object) -> None:
         if from_label_selector((budget := item.decode()).get("spec", {}).get("selector")).matches(labels)
     ]
     if len(found) > 1:
-        raise StatusError("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
+        raise StatusError(_SEVERAL)
     for budget in found:
         name = budget["metadata"]["name"]
 

@@ -32,6 +32,9 @@ WRITTEN_EMPTY = frozenset(
         "EndpointSlice.ports", "CustomResourceDefinitionStatus.conditions",
         "CustomResourceDefinitionStatus.storedVersions",
         "HorizontalPodAutoscalerStatus.currentMetrics", "ContainerStatus.image", "ContainerStatus.imageID",
+        "PodDisruptionBudgetStatus.disruptionsAllowed", "PodDisruptionBudgetStatus.currentHealthy",
+        "PodDisruptionBudgetStatus.desiredHealthy", "PodDisruptionBudgetStatus.expectedPods",
+        "StatefulSetStatus.availableReplicas", "Event.reportingComponent", "Event.reportingInstance",
     )
 )  # fmt: skip
 """Optional fields that are written even when empty."""
@@ -42,17 +45,7 @@ POINTERS = frozenset(
         "PersistentVolumeClaimTemplate.spec.selector", "HTTPIngressPath.pathType",
     )
 )  # fmt: skip
-"""Required fields that are pointers to structs: null when missing."""
-
-REQUIRED_BUT_OMITTED = frozenset(
-    (
-        "HTTPIngressPath.pathType", "CustomResourceDefinitionSpec.conversion", "ServiceAccountTokenProjection.path",
-        "ValidatingWebhook.sideEffects", "MutatingWebhook.sideEffects", "CustomResourceDefinitionNames.listKind",
-        "EndpointSlice.addressType", "Subject.kind", "RoleRef.apiGroup", "RollingUpdateDaemonSet.maxSurge",
-        "CustomResourceDefinitionStatus.observedGeneration", "Event.involvedObject.", "JobSpec.completionMode",
-    )
-)  # fmt: skip
-"""Fields that the schema requires and that are left out when missing all the same."""
+"""Required fields that are pointers: null when missing."""
 
 PLAIN_TIMES = frozenset(
     (

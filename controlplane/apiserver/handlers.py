@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -23,7 +24,7 @@ from .deletion import DeleteOptions
 from .reading import list_option_invalid, selection
 from .registry import Object, Written
 from .revisions import parse_revision
-from .strategy import Strategy, strategy_for
+from .strategy import RequestContext, Strategy, strategy_for
 
 Handler = Callable[[Parts, Call], Awaitable["Answer | web.StreamResponse"]]
 
@@ -87,9 +88,7 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
         )
     form, render = call.form, None
     if form.kind and form.kind != "APIGroupDiscoveryList":
-        render = forms.Events(
-            call.resource, form, lambda: timestamp(parts.now()), query.get("includeObject")
-        ).render
+        render = forms.Events(call.resource, form, lambda: timestamp(parts.now()), query.get("includeObject")).render
     shelf = parts.reader.shelf(call.resource)
     everything = initial or revision == 0
     seconds = query.integer("timeoutSeconds")
@@ -124,6 +123,7 @@ def _written(call: Call, written: Written) -> Answer:
 
 async def update(parts: Parts, call: Call) -> Answer:
     obj = await _body(call)
+    _check_name(call, obj)
     create_if_missing = None
     if strategy_for(call.resource).allow_create_on_update and not call.target.subresource:
         create_if_missing = lambda: obj  # noqa: E731
@@ -137,26 +137,34 @@ async def update(parts: Parts, call: Call) -> Answer:
     return _written(call, written)
 
 
+def _check_name(call: Call, obj: Object) -> None:
+    """A PUT's object says its name, that of the URL."""
+    metadata = obj.get("metadata")
+    found = metadata.get("name") if isinstance(metadata, dict) else None
+    wanted = call.target.name
+    if not found:
+        raise BadRequest(f"the name of the object ({wanted} based on URL) was undeterminable: name must be provided")
+    if found != wanted:
+        raise BadRequest(f"the name of the object ({found}) does not match the name on the URL ({wanted})")
+
+
 async def patch(parts: Parts, call: Call) -> Answer:
     media = bodies.media_type(call.http)
     raw = await bodies.read(call.http)
     if media == patching.APPLY:
         return await _apply(parts, call, raw)
     change = patching.change(patching.supported(media), raw, call.resource)
-    written = await parts.registry.update(
-        call.context(), call.resource, change, field_validation=call.field_validation
-    )
+    written = await parts.registry.update(call.context(), call.resource, change, field_validation=call.field_validation)
     return _written(call, written)
 
 
 async def _apply(parts: Parts, call: Call, raw: bytes) -> Answer:
     applied = bodies.decode_yaml(raw, call.resource.kind)
-    change, new = patching.applying(call, applied)
-    context = call.context()
+    change, new, warnings = patching.applying(call, applied)
     written = await parts.registry.update(
-        context, call.resource, change, create=new, field_validation=call.field_validation, tracked=True
+        call.context(), call.resource, change, create=None if call.target.subresource else new, tracked=True
     )
-    return _written(call, written)
+    return _written(call, replace(written, warnings=(*warnings, *written.warnings)))
 
 
 async def delete(parts: Parts, call: Call) -> Answer:
@@ -175,9 +183,7 @@ def _deleted(call: Call, written: Written) -> bytes:
         "kind": resource.plural,
         "uid": orjson.loads(written.body)["metadata"].get("uid", ""),
     }
-    return orjson.dumps(
-        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-    )
+    return orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 
 
 async def delete_options(call: Call) -> DeleteOptions:
@@ -204,10 +210,8 @@ async def delete_collection(parts: Parts, call: Call) -> Answer:
     return Answer(body)
 
 
-def _in_namespace(context: Any, namespace: str) -> Any:
-    import dataclasses
-
-    return dataclasses.replace(context, namespace=namespace)
+def _in_namespace(context: RequestContext, namespace: str) -> RequestContext:
+    return replace(context, namespace=namespace)
 
 
 VERBS: dict[str, Handler] = {

@@ -1,4 +1,4 @@
-"""Where an object lies in the store: /registry/GROUP/PLURAL/NAMESPACE/NAME, one place for all versions of a resource."""
+"""Where an object lies in the store: /registry/GROUP/PLURAL/NAMESPACE/NAME, one place for a resource's versions."""
 
 from __future__ import annotations
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
-from panal.errors import BadRequest, Invalid, UnsupportedMediaType
+from panal.errors import BadRequest, UnsupportedMediaType, conflict
 from panal.resources import Resource
 
 from . import patch as patch_kinds
-from .apply import apply
+from .apply import apply, check_manager
 from .context import Call
+from .decode import FieldValidation, decode
+from .registry import check_kind
+from .strategy import strategy_for
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -41,12 +44,16 @@ def change(media: str, raw: bytes, resource: Resource | None) -> Change:
         raise BadRequest(f"error decoding patch: {error}") from None
     if media == JSON_PATCH:
         if not isinstance(patch, list):
-            raise BadRequest("error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+            raise BadRequest(
+                "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"
+            )
         if len(patch) > _OPERATIONS_LIMIT:
             raise BadRequest(f"The allowed maximum operations in a JSON patch is {_OPERATIONS_LIMIT}")
         return lambda obj: _an_object(patch_kinds.json_patch(obj, patch))
     if not isinstance(patch, dict):
-        raise BadRequest("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}")
+        raise BadRequest(
+            "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+        )
     if media == MERGE or resource is None:
         return lambda obj: _an_object(patch_kinds.merge_patch(obj, patch))
     return lambda obj: _an_object(patch_kinds.strategic_merge_patch(resource, obj, patch))
@@ -58,10 +65,12 @@ def _an_object(result: Any) -> dict[str, Any]:
     return result
 
 
-def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], dict[str, Any]]]:
-    """Server-side apply: the change of an existing object, and the object when there is none."""
-    if not call.query.get("fieldManager"):
-        raise _no_manager()
+def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], dict[str, Any]], list[str]]:
+    """Server-side apply: the change of an existing object, the object when there is none, and warnings.
+
+    Raises BadRequest, Invalid for a configuration or a manager that cannot be.
+    """
+    check_manager(call.query.get("fieldManager"), required=True)
     metadata = applied.setdefault("metadata", {})
     if not isinstance(metadata, dict):
         raise BadRequest("metadata is not an object")
@@ -72,28 +81,27 @@ def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], 
         raise BadRequest(
             f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.target.name})"
         )
+    check_kind(call.resource, applied)
+    validation = cast(FieldValidation, call.field_validation)
+    warnings = decode(call.resource, applied, validation, complete=False)
+    strategy = strategy_for(call.resource)
 
     def merged(live: dict[str, Any] | None) -> dict[str, Any]:
-        result: dict[str, Any] = apply(
+        return apply(
             call.resource,
             live,
-            orjson.loads(orjson.dumps(applied)),
+            applied,
             manager=call.manager,
             force=call.query.flag("force"),
             now=call.timestamp,
+            subresource=call.target.subresource,
+            default=strategy.default,
         )
-        return result
 
-    return merged, lambda: merged(None)
+    def new() -> dict[str, Any]:
+        if uid := applied["metadata"].get("uid"):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(call.resource.plural, call.resource.group, call.target.name, why)
+        return merged(None)
 
-
-def _no_manager() -> Invalid:
-    message = "Required value: is required for apply patch"
-    return Invalid(
-        f'PatchOptions.meta.k8s.io "" is invalid: fieldManager: {message}',
-        details={
-            "group": "meta.k8s.io",
-            "kind": "PatchOptions",
-            "causes": [{"reason": "FieldValueRequired", "message": message, "field": "fieldManager"}],
-        },
-    )
+    return merged, new, warnings

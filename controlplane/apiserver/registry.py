@@ -66,14 +66,16 @@ class Registry:
         async with self._turn(resource):
             return await self._create(ctx, resource, obj, field_validation)
 
-    async def _create(self, ctx: RequestContext, resource: Resource, obj: Object, field_validation: str) -> Written:
+    async def _create(
+        self, ctx: RequestContext, resource: Resource, obj: Object, field_validation: str, tracked: bool = False
+    ) -> Written:
         strategy = strategy_for(resource)
         check_kind(resource, obj)
         warnings = decode(resource, obj, field_validation)
         for _ in range(_NAME_ATTEMPTS):
             attempt = _copy(obj)
             generated = not attempt["metadata"].get("name")
-            self._prepare_new(ctx, strategy, attempt)
+            self._prepare_new(ctx, strategy, attempt, tracked)
             warnings += strategy.warnings(ctx, attempt)
             try:
                 body = await self._put(ctx, resource, attempt, 0)
@@ -84,16 +86,17 @@ class Registry:
                 return Written(body, created=True, warnings=tuple(warnings))
         raise already_exists(resource.plural, resource.group, str(attempt["metadata"]["name"]))
 
-    def _prepare_new(self, ctx: RequestContext, strategy: Strategy, obj: Object) -> None:
+    def _prepare_new(self, ctx: RequestContext, strategy: Strategy, obj: Object, tracked: bool) -> None:
         resource = strategy.resource
         strategy.default(obj)
-        track_update(resource, None, obj, manager=ctx.field_manager, now=ctx.now, subresource="")
+        if not tracked:
+            track_update(resource, None, obj, manager=ctx.field_manager, now=ctx.now, subresource="")
         attributes = self._attributes(ctx, resource, "CREATE", obj, None)
         admission.admit(self._mutating, attributes, self._stored)
         before_create(strategy, ctx, obj, uid=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)), rng=self._rng)
         if errors := strategy.validate(ctx, obj):
             raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), errors)
-        self._allocate(resource, obj, None)
+        self._allocate(ctx, resource, obj, None)
         strategy.canonicalize(obj)
         admission.admit(admission.VALIDATING, attributes, self._stored)
 
@@ -101,14 +104,18 @@ class Registry:
         """Services are written one after the other, so that two never get the same address."""
         return self._allocating if resource == SERVICES else nullcontext()
 
-    def _allocate(self, resource: Resource, obj: Object, old: Object | None) -> None:
+    def _allocate(self, ctx: RequestContext, resource: Resource, obj: Object, old: Object | None) -> None:
         """Addresses and node ports for Services. Raises Invalid."""
         if resource != SERVICES:
             return
         meta = obj["metadata"]
         used = allocation.in_use(self._stored.list(SERVICES), (meta["namespace"], meta["name"]))
         before = old.get("spec", {}) if old else None
-        if errors := allocation.allocate(obj["spec"], before, used, self._ranges, self._rng):
+        if ctx.dry_run:
+            errors = allocation.dry_run(obj["spec"], before, self._ranges)
+        else:
+            errors = allocation.allocate(obj["spec"], before, used, self._ranges, self._rng)
+        if errors:
             raise invalid(resource.kind, resource.group, meta["name"], errors)
 
     def _attributes(
@@ -163,7 +170,7 @@ class Registry:
             if item is None:
                 if create is None:
                     raise not_found(resource.plural, resource.group, ctx.name)
-                return await self._create(ctx, resource, create(), field_validation)
+                return await self._create(ctx, resource, create(), field_validation, tracked)
             old = item.decode()
             new = change(item.decode())
             check_kind(resource, new)
@@ -207,7 +214,7 @@ class Registry:
         if errors := strategy.validate_update(ctx, new, old):
             raise invalid(resource.kind, resource.group, ctx.name, errors)
         if not ctx.subresource:
-            self._allocate(resource, new, old)
+            self._allocate(ctx, resource, new, old)
         strategy.canonicalize(new)
         admission.admit(admission.VALIDATING, attributes, self._stored)
 

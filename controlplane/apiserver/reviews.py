@@ -14,6 +14,7 @@ from panal.errors import BadRequest
 
 from . import bodies
 from .answers import Answer
+from .apply import track_update
 from .authn import User
 from .authz import MASTERS, Attributes
 from .context import Call, Parts
@@ -31,14 +32,10 @@ async def _read(call: Call) -> dict[str, Any]:
 
 
 def _answer(call: Call, review: dict[str, Any], status: dict[str, Any]) -> Answer:
-    answer = {
-        "kind": call.resource.kind,
-        "apiVersion": call.resource.api_version,
-        "metadata": {},
-        "spec": review["spec"],
-        "status": status,
-    }
-    return Answer(orjson.dumps(answer), 201)
+    kind, version = call.resource.kind, call.resource.api_version
+    answer: dict[str, Any] = {"kind": kind, "apiVersion": version, "metadata": {}, "spec": review["spec"]}
+    track_update(call.resource, None, answer, manager=call.manager, now=call.timestamp)
+    return Answer(orjson.dumps({**answer, "status": status}), 201)
 
 
 async def self_subject(parts: Parts, call: Call) -> Answer:

@@ -71,10 +71,9 @@ class Field:
 
     def zero(self, *, pointer: bool) -> Any:
         """What is written where the object has none; `pointer` fields are null then."""
-        kind = self.type.kind
-        if kind == "struct":
-            return None if pointer else empty(self.type)
-        return _ZEROS.get(kind)
+        if pointer:
+            return None
+        return empty(self.type) if self.type.kind == "struct" else _ZEROS.get(self.type.kind)
 
 
 _ZEROS: dict[str, Any] = {

@@ -34,7 +34,8 @@ async def assign(parts: Parts, call: Call, binding: Object) -> Answer:
 
     def place(pod: Object) -> Object:
         if uid and uid != pod["metadata"]["uid"]:
-            raise conflict("pods/binding", "", name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {pod['metadata']['uid']}")
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {pod['metadata']['uid']}"
+            raise conflict("pods/binding", "", name, why)
         if pod["metadata"].get("deletionTimestamp"):
             raise conflict("pods/binding", "", name, f"pod {name} is being deleted, cannot be assigned to a host")
         if present := pod["spec"].get("nodeName"):
@@ -49,7 +50,7 @@ async def assign(parts: Parts, call: Call, binding: Object) -> Answer:
         _scheduled(pod, call.timestamp)
         return pod
 
-    await parts.registry.update(call.context(name, subresource="binding"), call.resource, place)
+    await parts.registry.update(call.context(name, subresource="binding"), call.resource, place, tracked=True)
     return Answer(_BOUND, 201)
 
 

@@ -91,10 +91,14 @@ def _pod(parts: Parts, call: Call, name: str, uid: str, account: str) -> dict[st
     pod = item.decode()
     actual = pod["metadata"]["uid"]
     if uid and uid != actual:
-        why = f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+        why = (
+            f"the UID in the bound object reference ({uid}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
         raise conflict("pods", "", name, why)
     if (pod["spec"].get("serviceAccountName") or "default") != account:
-        raise BadRequest(f"cannot bind token for serviceaccount {account!r} to pod running with different serviceaccount name.")
+        why = f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
+        raise BadRequest(why)
     found: dict[str, Any] = {}
     node = parts.reader.shelf(NODES).get("", pod["spec"].get("nodeName") or "")
     if node is not None:

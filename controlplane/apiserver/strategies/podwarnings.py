@@ -14,7 +14,8 @@ def template_warnings(template: Mapping[str, Any] | None, field: str) -> list[st
 def pod_warnings(spec: Mapping[str, Any], metadata: Mapping[str, Any], prefix: str) -> list[str]:
     """`prefix` goes before `spec`: empty for a pod, `spec.template.` for a template."""
     found = [
-        f"{prefix}spec.topologySpreadConstraints[{index}].labelSelector: a null labelSelector results in matching no pod"
+        f"{prefix}spec.topologySpreadConstraints[{index}].labelSelector: "
+        "a null labelSelector results in matching no pod"
         for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ())
         if constraint.get("labelSelector") is None
     ]

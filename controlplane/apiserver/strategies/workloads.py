@@ -88,7 +88,11 @@ class ReplicationControllerStrategy(ReplicaSetStrategy):
 
 class DaemonSetStrategy(_Workload):
     def default(self, obj: Object) -> None:
+        """The template's generation counts from nought until the object is prepared; whoever writes owns it."""
         defaults.daemon_set(obj)
+        annotations = obj["metadata"].get("annotations") or {}
+        if TEMPLATE_GENERATION not in annotations:
+            obj["metadata"]["annotations"] = {**annotations, TEMPLATE_GENERATION: "0"}
 
     def _prepare_create(self, ctx: RequestContext, obj: Object) -> None:
         obj["metadata"].setdefault("annotations", {})[TEMPLATE_GENERATION] = "1"
