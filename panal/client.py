@@ -65,7 +65,8 @@ class Client:
     def in_cluster(cls, environ: Mapping[str, str], *, user_agent: str = "panal") -> Client:
         """As a pod: KUBERNETES_SERVICE_HOST and _PORT, and the service account's files.
 
-        In the plain runtime the files lie below $PANAL_ROOT. Raises KeyError, ValueError outside a pod, OSError without the files.
+        In the plain runtime the files lie below $PANAL_ROOT. Raises KeyError or ValueError outside a pod, OSError
+        without the files.
         """
         host, port = environ["KUBERNETES_SERVICE_HOST"], real_port(int(environ["KUBERNETES_SERVICE_PORT"]), environ)
         folder = Path(environ.get("PANAL_ROOT", "") + SERVICE_ACCOUNT)

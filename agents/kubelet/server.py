@@ -113,7 +113,7 @@ class Server:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         response.enable_chunked_encoding()
         path = Path(found.config.log_path)
-        if not os.path.exists(path): - one look at a local file
+        if not os.path.exists(path):
             return web.Response(status=400, text=f"unable to retrieve container logs for panal://{found.id}")
         await response.prepare(request)
         with self._told_of_changes(podspec.uid(worker.pod)) as watches:
