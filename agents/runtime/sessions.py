@@ -19,7 +19,7 @@ from .contract import RuntimeFailure
 from .execution import words
 from .life import Life, exit_code
 from .request import SpawnRequest
-from .session import CONTROL, OpenSession, Pipes
+from .session import CONTROL, OpenSession, Pipes, connected
 from .spawner import Spawner, SpawnFailed
 from .state import ContainerRecord, SandboxRecord
 from .syscalls import Clone
