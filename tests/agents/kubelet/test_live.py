@@ -220,7 +220,7 @@ async def test_a_pod_lives_and_dies(node: LiveNode) -> None:
         'previous terminated container "main" in pod "web" not found',
     )
     assert (await node.logs("web/main", user="stranger"))[0] == 403
-    assert {reason for reason, _ in await node.events("web")} == {"Pulled", "Created", "Started"}
+    assert {reason for reason, _ in await node.events("web")} == {"Pulled", "Created", "Started", "RuntimeLimit"}
     folder = node.node.pods / found["metadata"]["uid"]
     assert folder.exists()
     await node.client.delete(PODS, "web", "default")
