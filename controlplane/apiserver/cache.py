@@ -107,6 +107,10 @@ class Shelf:
         for each in sorted(self._items):
             yield from self._in(each)
 
+    def has(self, namespace: str) -> bool:
+        """Whether anything is in that namespace."""
+        return bool(self._items.get(namespace))
+
     def __len__(self) -> int:
         return sum(map(len, self._items.values()))
 

@@ -25,6 +25,13 @@ def canonical(text: str) -> str:
     )
 
 
+def written(value: Decimal, *, binary: bool = False) -> str:
+    """A number as a quantity; `binary` in Ki, Mi and so on where it is whole and large enough."""
+    if binary and abs(value) >= 1024 and value == int(value):
+        return _binary(int(value))
+    return _decimal(value, exponent=False)
+
+
 def _binary(value: int) -> str:
     power = 0
     while value % 1024 == 0 and power < len(_BINARY) - 1:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from panal.addresses import in_loopback
 from panal.errors import BadRequest, Conflict, StatusError, already_exists, conflict, not_found
-from panal.resources import SERVICES, Resource
+from panal.resources import RESOURCEQUOTAS, SERVICES, Resource
 
 from ..store import Mismatch, Store
 from . import admission, allocation, encoding, keys
@@ -26,7 +27,7 @@ from .cache import Cache, Item
 from .deletion import DeleteOptions, mark
 from .fielderrors import invalid
 from .schema import decode
-from .strategy import RequestContext, Strategy, before_create, before_update, strategy_for
+from .strategy import RequestContext, Strategy, before_create, before_update, generate_name, strategy_for
 
 Object = dict[str, Any]
 
@@ -58,12 +59,14 @@ class Registry:
         self._stored = StoredObjects(cache)
         self._mutating = admission.mutating(in_loopback())
         self._allocating = asyncio.Lock()
+        self._quotas = cache.shelf(keys.location(RESOURCEQUOTAS))
+        self._in_namespace: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(
         self, ctx: RequestContext, resource: Resource, obj: Object, *, field_validation: str = "Warn"
     ) -> Written:
         """Raises Invalid, AlreadyExists, Forbidden, BadRequest."""
-        async with self._turn(resource):
+        async with self._turn(ctx, resource):
             return await self._create(ctx, resource, obj, field_validation)
 
     async def _create(
@@ -91,6 +94,7 @@ class Registry:
         strategy.default(obj)
         if not tracked:
             track_update(resource, None, obj, manager=ctx.field_manager, now=ctx.now, subresource="")
+        generate_name(obj, self._rng)
         attributes = self._attributes(ctx, resource, "CREATE", obj, None)
         admission.admit(self._mutating, attributes, self._stored)
         before_create(strategy, ctx, obj, uid=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)), rng=self._rng)
@@ -100,9 +104,17 @@ class Registry:
         strategy.canonicalize(obj)
         admission.admit(admission.VALIDATING, attributes, self._stored)
 
-    def _turn(self, resource: Resource) -> AbstractAsyncContextManager[object]:
-        """Services are written one after the other, so that two never get the same address."""
-        return self._allocating if resource == SERVICES else nullcontext()
+    def _turn(self, ctx: RequestContext, resource: Resource) -> AbstractAsyncContextManager[object]:
+        """Writes that depend on what else is there take their turn.
+
+        Services, so that two never get the same address; whatever is in a namespace with quotas, so that all of them
+        together stay within.
+        """
+        if resource == SERVICES:
+            return self._allocating
+        if not resource.namespaced or ctx.subresource or not self._quotas.has(ctx.namespace):
+            return nullcontext()
+        return self._in_namespace.setdefault(ctx.namespace, asyncio.Lock())
 
     def _allocate(self, ctx: RequestContext, resource: Resource, obj: Object, old: Object | None) -> None:
         """Addresses and node ports for Services. Raises Invalid."""
@@ -150,7 +162,7 @@ class Registry:
         `managed_as` is the subresource that managedFields note, if it is not the context's.
         `tracked` says that managedFields are right already (server-side apply). Raises NotFound, Conflict, Invalid.
         """
-        async with self._turn(resource):
+        async with self._turn(ctx, resource):
             return await self._update(ctx, resource, change, create, field_validation, tracked, managed_as)
 
     async def _update(

@@ -196,11 +196,17 @@ def before_create(strategy: Strategy, ctx: RequestContext, obj: Object, *, uid: 
         metadata.pop("namespace", None)
     for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"):
         metadata.pop(key, None)
-    if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = names.generate(metadata["generateName"], rng)
+    generate_name(obj, rng)
     metadata["uid"] = uid
     metadata["creationTimestamp"] = ctx.now
     strategy.prepare_for_create(ctx, obj)
+
+
+def generate_name(obj: Object, rng: random.Random) -> None:
+    """Give an object that asks for it a name of its own; admission sees it already."""
+    metadata = obj["metadata"]
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = names.generate(metadata["generateName"], rng)
 
 
 def before_update(strategy: Strategy, ctx: RequestContext, obj: Object, old: Object) -> None:

@@ -7,18 +7,29 @@
 
 from __future__ import annotations
 
-from . import ingressclass, loopback, namespaces, nodetaint, priority, serviceaccount, tolerations
+from . import (
+    ingressclass,
+    limitranger,
+    loopback,
+    namespaces,
+    nodetaint,
+    priority,
+    quota,
+    serviceaccount,
+    tolerations,
+)
 from .attributes import Attributes, Plugin, Reader
 
 MUTATING: tuple[Plugin, ...] = (
     namespaces.admit,
+    limitranger.admit,
     serviceaccount.admit,
     nodetaint.admit,
     priority.admit,
     tolerations.admit,
     ingressclass.admit,
 )
-VALIDATING: tuple[Plugin, ...] = ()
+VALIDATING: tuple[Plugin, ...] = (limitranger.validate, quota.validate)
 
 
 def mutating(in_loopback: bool) -> tuple[Plugin, ...]:
