@@ -3,4 +3,5 @@
 from setuptools import find_packages, setup
 
 PARTS = {"panal": "panal", "panal.agents": "agents", "panal.controlplane": "controlplane", "panal.proxy": "proxy"}
-setup(packages=[name for package, folder in PARTS.items() for name in [package, *(f"{package}.{sub}" for sub in find_packages(folder))]])
+SUBPACKAGES = [f"{package}.{sub}" for package, folder in PARTS.items() for sub in find_packages(folder)]
+setup(packages=[*PARTS, *SUBPACKAGES])

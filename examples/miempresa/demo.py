@@ -149,7 +149,17 @@ def main() -> int:
 
     title("1. The cluster of the picture: four nodes, a load balancer, a DNS server, MenchuPC")
     configuration = os.path.relpath(HERE / "cluster.yaml")
-    panal("up", "--name", NAME, "--config", configuration, "--network", options.network, "--proxy-mode", options.proxy_mode)
+    panal(
+        "up",
+        "--name",
+        NAME,
+        "--config",
+        configuration,
+        "--network",
+        options.network,
+        "--proxy-mode",
+        options.proxy_mode,
+    )
     kubeconfig = subprocess.run(
         [*PANAL, "kubeconfig", "--name", NAME], capture_output=True, text=True, check=True
     ).stdout
