@@ -58,7 +58,5 @@ def test_only_main_modules_read_the_command_line() -> None:
 
 
 def test_every_module_says_why_it_exists() -> None:
-    silent = [
-        str(path.relative_to(ROOT)) for path in _sources() if not ast.get_docstring(ast.parse(path.read_text()))
-    ]
+    silent = [str(path.relative_to(ROOT)) for path in _sources() if not ast.get_docstring(ast.parse(path.read_text()))]
     assert silent == []
