@@ -114,8 +114,9 @@ class Steward:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_reader(self._lifeline, self._keeper_gone)
         self._use(self._spawner)
-        self._early.on_exit(self._ended)
-        self._early.on_lost(self._early_spawner_lost)
+        if self._early is not None:
+            self._early.on_exit(self._ended)
+            self._early.on_lost(self._early_spawner_lost)
         server = await Control(self._progress, self._status, self._stop.set).serve(self._listener)
         starting = spawn(self._start(complaint), name="start the cluster")
         await self._stop.wait()
