@@ -21,6 +21,7 @@ from . import logs, podspec
 from .crilog import Wanted
 from .inotify import Watch
 from .kubelet import Kubelet
+from .streaming import Streaming
 from .worker import Worker
 
 ALLOWED_USERS = frozenset({"kube-apiserver-kubelet-client"})
@@ -58,6 +59,7 @@ class Server:
         app.router.add_get("/runningpods/", self._running)
         app.router.add_get("/runningpods", self._running)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
+        Streaming(self._kubelet).register(app.router)
         return app
 
     async def _healthz(self, _: web.Request) -> web.Response:

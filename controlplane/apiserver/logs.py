@@ -31,14 +31,20 @@ class Kubelets:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    def tls(self) -> ssl.SSLContext:
+        """How this server shows itself to kubelets, and knows them."""
+        if self._tls is None:
+            authority = self._options.kubelet_certificate_authority
+            self._tls = ssl.create_default_context(cafile=str(authority) if authority else None)
+            if self._options.kubelet_client_certificate and self._options.kubelet_client_key:
+                self._tls.load_cert_chain(self._options.kubelet_client_certificate, self._options.kubelet_client_key)
+        return self._tls
 
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            authority = self._options.kubelet_certificate_authority
-            context = ssl.create_default_context(cafile=str(authority) if authority else None)
-            if self._options.kubelet_client_certificate and self._options.kubelet_client_key:
-                context.load_cert_chain(self._options.kubelet_client_certificate, self._options.kubelet_client_key)
-            connector = aiohttp.TCPConnector(ssl=context, limit=0)
+            connector = aiohttp.TCPConnector(ssl=self.tls(), limit=0)
             timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self._session
@@ -57,7 +63,8 @@ async def log(parts: Parts, call: Call) -> Answer | web.StreamResponse:
         raise BadRequest(f"pod {call.target.name} does not have a host assigned")
     path = "/".join(quote(part, safe="") for part in (call.namespace, call.target.name, container))
     query = urlencode({name: call.query.get(name) for name in _PASSED if name in call.query})
-    url = f"{_base(parts, node)}/containerLogs/{path}?{query}"
+    host, port = address(parts, node)
+    url = f"https://{host}:{port}/containerLogs/{path}?{query}"
     try:
         return await _stream(parts, call, url)
     except aiohttp.ClientConnectionError as error:
@@ -86,17 +93,18 @@ def choose(pod: dict[str, Any], asked: str) -> str:
     raise BadRequest(text)
 
 
-def _base(parts: Parts, name: str) -> str:
+def address(parts: Parts, name: str) -> tuple[str, int]:
+    """Where the node's kubelet answers. Raises NotFound, InternalError."""
     item = parts.reader.shelf(NODES).get("", name)
     if item is None:
         raise NotFound(f'nodes "{name}" not found', details={"name": name, "kind": "nodes"})
     status = item.decode().get("status") or {}
     port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or 10250
     addresses = {each.get("type"): each.get("address") for each in status.get("addresses") or ()}
-    address = addresses.get("InternalIP") or addresses.get("ExternalIP")
-    if not address:
+    host = addresses.get("InternalIP") or addresses.get("ExternalIP")
+    if not host:
         raise InternalError(f"no preferred addresses found; known addresses: {list(addresses.values())}")
-    return f"https://{address}:{port}"
+    return str(host), int(port)
 
 
 async def _stream(parts: Parts, call: Call, url: str) -> web.StreamResponse:

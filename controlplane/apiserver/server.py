@@ -14,7 +14,7 @@ from aiohttp import web
 from panal import resources
 from panal.errors import MethodNotSupported, NotFound, StatusError
 
-from . import answers, discovery, handlers, reviews, subresources
+from . import answers, discovery, handlers, reviews, streams, subresources
 from .answers import Answer
 from .authn import User
 from .authz import Attributes
@@ -89,7 +89,7 @@ class Application:
         return await handler(self._parts, Call(request, target, query, user, form, resource, now))
 
     def _form(self, request: web.BaseRequest, target: Target) -> Form:
-        if target.subresource == "log":
+        if target.subresource in ("log", *streams.NAMES):
             return Form()
         return accept(request.headers.get("Accept", ""))
 

@@ -7,7 +7,7 @@ import orjson
 from panal.errors import BadRequest, conflict
 from panal.resources import Resource
 
-from . import bodies, eviction, handlers, logs, scale, tokenrequests
+from . import bodies, eviction, handlers, logs, scale, streams, tokenrequests
 from .answers import Answer
 from .context import Call, Parts
 from .fielderrors import invalid, required
@@ -72,6 +72,7 @@ _OTHERS: dict[tuple[str, str], Handler] = {
     ("eviction", "create"): eviction.evict,
     ("token", "create"): tokenrequests.create,
     ("log", "get"): logs.log,
+    **{(name, verb): streams.connect for name in streams.NAMES for verb in ("get", "create")},
 }
 
 

@@ -1,0 +1,146 @@
+"""pods/exec, pods/attach, pods/portforward: connections that change their protocol, passed on to the pod's kubelet.
+
+The request is sent on as it came, with the kubelet's path and query. When the kubelet agrees to the upgrade, both
+connections are joined byte by byte: what is spoken on them, WebSocket or SPDY, is between client and kubelet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from urllib.parse import parse_qsl, quote, urlencode
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from panal.errors import BadRequest, InternalError
+from panal.hijack import LIMIT, Hijacked
+from panal.tasks import cancel, spawn
+
+from . import logs
+from .answers import Answer
+from .authz import Attributes
+from .context import Call, Parts
+
+NAMES = ("exec", "attach", "portforward")
+"""The subresources that are streams."""
+_FOLDERS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}
+_FLAGS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
+_PASSED = (
+    "Upgrade",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "X-Stream-Protocol-Version",
+)
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
+_REFUSAL_BYTES = 64 * 1024
+_FIELDS = 4096
+"""Words that a command may have."""
+
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(parts: Parts, call: Call) -> Answer | web.StreamResponse:
+    """GET (WebSocket) or POST (SPDY); whoever may only `get` may not run commands, and asks with either."""
+    parts.authorizer.require(call.user, replace(Attributes.of(call.target), verb="create"))
+    pod = parts.reader.get(call.resource, call.namespace, call.target.name).decode()
+    where = kubelet_path(pod, call.target.subresource, call.query.text)
+    node = str(pod["spec"].get("nodeName") or "")
+    if not node:
+        raise BadRequest(f"pod {call.target.name} does not have a host assigned")
+    if "upgrade" not in call.http.headers.get("Connection", "").lower() or not call.http.headers.get("Upgrade"):
+        raise BadRequest("Upgrade request required")
+    host, port = logs.address(parts, node)
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            kubelet = await asyncio.open_connection(host, port, ssl=parts.kubelets.tls(), limit=LIMIT)
+    except (OSError, TimeoutError) as error:
+        raise InternalError(f"error dialing backend: dial tcp {host}:{port}: {error or 'i/o timeout'}") from error
+    try:
+        return await _join(call.http, kubelet, f"{host}:{port}", where)
+    finally:
+        kubelet[1].close()
+
+
+def kubelet_path(pod: dict[str, object], subresource: str, query: str) -> str:
+    """The kubelet's path and query for a request on the pod. Raises BadRequest."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_FIELDS)
+    except ValueError:
+        raise BadRequest("invalid query") from None
+    meta = pod["metadata"]
+    assert isinstance(meta, dict)
+    parts = [_FOLDERS[subresource], meta["namespace"], meta["name"]]
+    if subresource == "portforward":
+        passed = [(name, value) for name, value in pairs if name == "ports"]
+    else:
+        parts.append(logs.choose(pod, next((value for name, value in pairs if name == "container"), "")))
+        passed = [(name, value) for name, value in pairs if name == "command" and subresource == "exec"]
+        wanted = {_FLAGS[name] for name, value in pairs if name in _FLAGS and value.lower() not in ("0", "false")}
+        passed += [(name, "1") for name in sorted(wanted)]
+    return "/" + "/".join(quote(str(part), safe="") for part in parts) + "?" + urlencode(passed)
+
+
+async def _join(request: web.BaseRequest, kubelet: _Streams, host: str, where: str) -> Answer | web.StreamResponse:
+    reader, writer = kubelet
+    lines = [f"{request.method} {where} HTTP/1.1", f"Host: {host}", "Connection: Upgrade"]
+    lines += [f"{name}: {value}" for name in _PASSED for value in request.headers.getall(name, [])]
+    if request.method == "POST":
+        lines.append("Content-Length: 0")
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+    except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError) as error:
+        raise InternalError(f"error dialing backend: {error or 'timeout'}") from error
+    status, fields = _parse(head)
+    if status != 101:
+        return await _refusal(reader, status, fields)
+    hijacked = Hijacked(request)
+    client = hijacked.streams
+    client[1].write(head)
+    copying = [
+        spawn(_copy(reader, client[1]), name="from kubelet"),
+        spawn(_copy(client[0], writer), name="to kubelet"),
+    ]
+    try:
+        await asyncio.wait(copying, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in copying:
+            await cancel(task)
+        client[1].close()
+    return hijacked
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := await reader.read(LIMIT):
+            writer.write(chunk)
+            await writer.drain()
+
+
+async def _refusal(reader: asyncio.StreamReader, status: int, fields: CIMultiDict[str]) -> Answer:
+    length = fields.get("Content-Length", "")
+    size = min(int(length), _REFUSAL_BYTES) if length.isdecimal() else 0
+    body = b""
+    with contextlib.suppress(OSError, EOFError, TimeoutError):
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            body = await reader.readexactly(size)
+    return Answer(body, status, fields.get("Content-Type", "text/plain; charset=utf-8"))
+
+
+def _parse(head: bytes) -> tuple[int, CIMultiDict[str]]:
+    """Raises InternalError for what is no HTTP."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    words = first.split(" ", 2)
+    if len(words) < 2 or not words[1].isdecimal():
+        raise InternalError("the kubelet did not answer in HTTP")
+    fields: CIMultiDict[str] = CIMultiDict()
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            fields.add(name.strip(), value.strip())
+    return int(words[1]), fields
