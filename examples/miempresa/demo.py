@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 NAME = "miempresa"
 HOST = "web1.miempresa.com"
+LOAD_BALANCER = "192.168.0.10"
 PANAL = [sys.executable, "-m", "panal.command"]
 READY_SECONDS = 60.0
 
@@ -129,13 +130,30 @@ def machine_url() -> str:
     return match.group()
 
 
+def in_loopback() -> bool:
+    status = subprocess.run([*PANAL, "status", "--name", NAME], capture_output=True, text=True, check=True).stdout
+    return "network loopback" in status
+
+
 def fetch_from_menchupc() -> None:
-    program = shutil.which("curl")
-    loop = f"for i in 1 2 3 4 5 6; do curl -s http://{HOST}/; done"
-    if program is None:
-        get = f"import urllib.request as u; print(u.urlopen('http://{HOST}/', timeout=5).read().decode(), end='')"
-        loop = f"for i in 1 2 3 4 5 6; do {shlex.quote(sys.executable)} -c {shlex.quote(get)}; done"
-    answers = panal("shell", "--name", NAME, "menchupc", "--", "sh", "-c", loop)
+    """Six times, by name; by the load balancer's address where MenchuPC has no resolver of its own."""
+    url, header = f"http://{HOST}/", ""
+    if in_loopback():
+        from panal.addresses import LOW_PORT_SHIFT, localize, low_ports_bindable
+
+        port = 80 if low_ports_bindable() else 80 + LOW_PORT_SHIFT
+        url, header = f"http://{localize(LOAD_BALANCER)}:{port}/", HOST
+        say("(in the loopback network MenchuPC is this machine, whose resolver stays as it is: by address, then)")
+    if shutil.which("curl"):
+        get = f"curl -s -H 'Host: {header}' {url}" if header else f"curl -s {url}"
+    else:
+        headers = {"Host": header} if header else {}
+        program = (
+            f"import urllib.request as u; r = u.Request({url!r}, headers={headers!r}); "
+            "print(u.urlopen(r, timeout=5).read().decode(), end='')"
+        )
+        get = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
+    answers = panal("shell", "--name", NAME, "menchupc", "--", "sh", "-c", f"for i in 1 2 3 4 5 6; do {get}; done")
     replicas = set(re.findall(r"wp-[a-z0-9-]+", answers))
     say(f"({len(replicas)} replicas have answered)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module", params=harness.variants(), ids=str)
-def variant(request: pytest.FixtureRequest) -> harness.Variant:
+def variant(request: pytest.FixtureRequest) -> Iterator[harness.Variant]:
     found: harness.Variant = request.param
-    return found
+    with harness.loopback_turn() if found.network == "loopback" else contextlib.nullcontext():
+        yield found
 
 
 @pytest.fixture(scope="module")

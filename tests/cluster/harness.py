@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -119,6 +120,20 @@ def a_user(kind: str) -> Iterator[User]:
         yield User(uid, home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def loopback_turn() -> Iterator[None]:
+    """Clusters in the loopback network share the machine's addresses: one at a time, across all test runs here."""
+    path = Path("/tmp/panal-tests-loopback.lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        with contextlib.suppress(PermissionError):
+            path.chmod(0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @dataclass

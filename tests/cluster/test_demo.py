@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import ROOT, User, a_user, alive_of, variants
+from harness import ROOT, User, a_user, alive_of, loopback_turn, variants
 
 USERS = sorted({variant.user for variant in variants()})
 ANSWER = re.compile(r"Visit (\d+): (wp-\S+) on nodo[abc] answers\.")
@@ -46,6 +46,17 @@ def test_the_demo_works_without_kubectl_and_says_so(user: User, tmp_path: Path) 
     shown = bare.run([str(ROOT / ".venv/bin/python"), "examples/miempresa/demo.py", "--down"], timeout=150).stdout
     assert "kubectl is not installed here" in shown
     assert len(ANSWER.findall(shown)) == 9, shown
+
+
+def test_the_demo_works_where_namespaces_are_refused(user: User) -> None:
+    demo = [str(ROOT / ".venv/bin/python"), "examples/miempresa/demo.py", "--network", "loopback", "--down"]
+    with loopback_turn():
+        shown = user.run(demo, timeout=150).stdout
+    assert "MenchuPC is this machine" in shown
+    answers = ANSWER.findall(shown)
+    assert len(answers) == 9, shown
+    assert len({replica for _, replica in answers}) == 3
+    assert re.search(r"127\.10\.1\.102:8080 +\(wp-service\) +-> (127\.10\.0\.\d+:8000( \| )?){3}", shown)
 
 
 def test_the_examples_own_steps_work_as_written(user: User) -> None:
