@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent not in item.path.parents:
             continue
         item.add_marker(pytest.mark.cluster)
-        item.add_marker(pytest.mark.timeout(240))
+        item.add_marker(pytest.mark.timeout(600))
         variant = getattr(item, "callspec", None) and item.callspec.params.get("variant")
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{variant}"))
 
