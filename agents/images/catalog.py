@@ -1,6 +1,6 @@
 """Host images: how this machine provides the programs that well-known images contain.
 
-Data only. In `command`, `args` and `files`, @ROOT@ is where the container's files are found (empty in a container that
+Data only. In `command` and `files`, @ROOT@ is where the container's files are found (empty in a container that
 has a root of its own) and @LISTEN:80@ the address and port a server binds for its port 80.
 """
 
@@ -15,8 +15,8 @@ class HostImage:
     names: tuple[str, ...]
     """Paths without registry and `library/`."""
     command: tuple[str, ...]
-    """The entrypoint; @PYTHON@ is the interpreter."""
-    args: tuple[str, ...] = ()
+    """What runs when a container says nothing else, its arguments too: as the images of these names have it, there is
+    no entrypoint before a container's own `args`. @PYTHON@ is the interpreter."""
     programs: tuple[str, ...] = ()
     """What must be on the machine's PATH."""
     package: str = ""
@@ -94,8 +94,7 @@ HOST_IMAGES: tuple[HostImage, ...] = (
     ),
     HostImage(
         names=("nginx",),
-        command=("nginx",),
-        args=("-g", "daemon off;"),
+        command=("nginx", "-g", "daemon off;"),
         programs=("nginx",),
         package="nginx-light",
         writable=("/var/log/nginx", "/var/lib/nginx", "/var/cache/nginx", "/etc/nginx/conf.d", "/usr/share/nginx/html"),

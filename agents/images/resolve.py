@@ -72,8 +72,7 @@ def _from_host(reference: Reference, host: HostImage, which: Which, interpreter:
         )
     return ImageSpec(
         ref=str(reference),
-        entrypoint=tuple(word.replace("@PYTHON@", interpreter) for word in host.command),
-        cmd=host.args,
+        cmd=tuple(word.replace("@PYTHON@", interpreter) for word in host.command),
         env=host.env,
         writable=host.writable,
         files={path: text.replace("@PYTHON@", interpreter) for path, text in host.files.items()},

@@ -42,7 +42,7 @@ class Plain:
         root = folder / "layer" / "root"
         unplaced = self._lay_out(sandbox, container, root)
         argv = run.argv
-        if image.plain_args and argv and os.path.basename(argv[0]) == os.path.basename(image.entrypoint[0]):
+        if image.plain_args and argv and os.path.basename(argv[0]) == image.cmd[0]:
             argv = (argv[0], *_placed(image.plain_args, root), *argv[1:])
         request = SpawnRequest(
             argv=tuple(relocated(word, config.mounts, root) for word in argv),

@@ -37,14 +37,14 @@ def test_a_missing_program_names_its_package() -> None:
 
 def test_python_is_panals_interpreter_under_both_names() -> None:
     spec = on_machine("python:3.12-slim")
-    assert spec.entrypoint == ("/opt/bin/python3",)
+    assert spec.cmd == ("/opt/bin/python3",)
     assert spec.files["/usr/local/bin/python"] == '#!/bin/sh\nexec /opt/bin/python3 "$@"\n'
 
 
 def test_busybox_uses_its_own_programs_only_where_they_are() -> None:
     assert on_machine("busybox").toolbox == ()
     assert on_machine("busybox:1.36", "busybox").toolbox == ("busybox", "--install", "-s", "@DIR@")
-    assert on_machine("busybox").entrypoint == ("sh",)
+    assert (on_machine("busybox").entrypoint, on_machine("busybox").cmd) == ((), ("sh",))
 
 
 def test_pause() -> None:
