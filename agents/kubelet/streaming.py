@@ -16,9 +16,11 @@ from panal import channels
 from panal.hijack import Hijacked
 
 from ..runtime.contract import Container, ContainerState, Runtime, RuntimeFailure, Session
-from . import podspec, spdyremote, wsremote
+from . import podspec, portforward, spdyremote, wsremote
 from .carry import Remote, carry
 from .kubelet import Kubelet
+from .portforward import Forwarder
+from .spdyserver import Connection, Duplex
 from .worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class Streaming:
         ):
             for method in ("GET", "POST"):
                 router.add_route(method, path, _refusing(handler))
+        for method in ("GET", "POST"):
+            router.add_route(method, "/portForward/{namespace}/{pod}", _refusing(self._port_forward))
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         asked = asked_streams(request)
@@ -74,6 +78,22 @@ class Streaming:
         asked = Asked(asked.streams, asked.tty or container.config.tty)
         opened = self._runtime.attach(container.id, streams=asked.streams)
         return await self._serve(request, asked, opened, "error attaching to container")
+
+    async def _port_forward(self, request: web.Request) -> web.StreamResponse:
+        pod = self._worker(request).pod
+        sandbox = self._kubelet.view.pod(podspec.uid(pod)).sandbox
+        if sandbox is None or not sandbox.ready:
+            raise Refused(500, f"unable to do port forwarding: pod {podspec.name(pod)} is not running")
+        sandbox_id = sandbox.id
+
+        async def dial(port: int) -> int:
+            return await self._runtime.connect(sandbox_id, port)
+
+        response, duplex = await _accept_forward(request)
+        async with Connection(duplex) as connection:
+            named = f"{podspec.name(pod)}_{podspec.namespace(pod)}, uid {podspec.uid(pod)}"
+            await Forwarder(connection, dial, named).run()
+        return response
 
     @property
     def _runtime(self) -> Runtime:
@@ -130,6 +150,18 @@ async def _accept(request: web.Request, asked: Asked) -> tuple[web.StreamRespons
         hijacked = Hijacked(request)
         return hijacked, await spdyremote.accept(hijacked, channels.V4, asked.streams, tty=asked.tty)
     raise Refused(400, "unable to upgrade: missing upgrade headers in request")
+
+
+async def _accept_forward(request: web.Request) -> tuple[web.StreamResponse, Duplex]:
+    """The connection upgraded. Raises Refused, ConnectionError."""
+    upgrade = request.headers.get("Upgrade", "").lower()
+    if upgrade == "websocket" and portforward.TUNNEL in wsremote.offered(request):
+        socket = await wsremote.accept(request, portforward.TUNNEL)
+        return socket, wsremote.WebSocketDuplex(socket)
+    if upgrade == "spdy/3.1" and portforward.PROTOCOL in spdyremote.offered(request):
+        hijacked = Hijacked(request)
+        return hijacked, spdyremote.upgrade(hijacked, portforward.PROTOCOL)
+    raise Refused(400, "unable to upgrade: the protocol is not supported")
 
 
 def asked_streams(request: web.Request) -> Asked:

@@ -46,6 +46,28 @@ class WebSocketRemote:
             await self._socket.close()
 
 
+class WebSocketDuplex:
+    """A WebSocket whose binary messages are pieces of another protocol's bytes."""
+
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+
+    async def read(self) -> bytes:
+        while True:
+            message = await self._socket.receive()
+            if message.type is not WSMsgType.BINARY:
+                return b""
+            if message.data:
+                return bytes(message.data)
+
+    async def write(self, data: bytes) -> None:
+        await self._socket.send_bytes(data)
+
+    async def close(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._socket.close()
+
+
 def offered(request: web.Request) -> list[str]:
     """The subprotocols that the client knows."""
     texts = request.headers.getall("Sec-WebSocket-Protocol", [])
