@@ -19,7 +19,7 @@ from panal.tasks import run_until_signal
 
 from ..store.contract import StoreError
 from ..store.sqlite import SQLiteStore
-from . import bootstrap, edge, kubernetesservice, options
+from . import bootstrap, edge, housekeeping, kubernetesservice, options
 from .allocation import Ranges
 from .authn import Authenticator
 from .authz import Authorizer
@@ -70,6 +70,8 @@ async def _run(chosen: Options) -> None:
             following = group.create_task(cache.run(), name="watch cache")
             parts = _parts(chosen, store, cache, signing)
             await bootstrap.run(parts, store)
+            group.create_task(housekeeping.compact(cache, store), name="compaction")
+            group.create_task(housekeeping.expire_events(cache, store, time.time), name="expiry of events")
             port = listener.getsockname()[1]
             await kubernetesservice.publish(parts, port)
             application = Application(parts, f"{chosen.advertise_address}:{port}")

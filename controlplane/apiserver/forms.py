@@ -8,7 +8,7 @@ import orjson
 
 from panal.resources import Resource
 
-from . import encoding, pending
+from . import encoding, tables
 from .cache import Item
 from .negotiation import Form
 from .reading import Listed
@@ -17,8 +17,7 @@ from .reading import Listed
 def one(resource: Resource, body: bytes, form: Form, now: str, include: str) -> bytes:
     """A single object's encoded form."""
     if form.kind == "Table":
-        made = _table(resource, [orjson.loads(body)], form, now, include)
-        return body if made is None else orjson.dumps(made)
+        return orjson.dumps(_table(resource, [orjson.loads(body)], form, now, include))
     if form.kind == "PartialObjectMetadata":
         return orjson.dumps(_partial(orjson.loads(body), form))
     return body
@@ -28,9 +27,8 @@ def many(resource: Resource, listed: Listed, form: Form, now: str, include: str)
     """A list's encoded form."""
     if form.kind == "Table":
         made = _table(resource, [item.decode() for item in listed.items], form, now, include)
-        if made is not None:
-            made["metadata"] = _list_metadata(listed)
-            return orjson.dumps(made)
+        made["metadata"] = _list_metadata(listed)
+        return orjson.dumps(made)
     if form.kind == "PartialObjectMetadataList":
         items = (orjson.dumps(_partial(item.decode(), form)) for item in listed.items)
         version = f"meta.k8s.io/{form.version}"
@@ -54,8 +52,6 @@ class Events:
     def render(self, kind: str, item: Item) -> bytes:
         if self._form.kind == "Table":
             made = _table(self._resource, [item.decode()], self._form, self._now(), self._include)
-            if made is None:
-                return encoding.event(kind, item.body)
             made["metadata"] = {"resourceVersion": str(item.revision)}
             if not self._first:
                 made["columnDefinitions"] = None
@@ -64,14 +60,11 @@ class Events:
         return encoding.event(kind, orjson.dumps(_partial(item.decode(), self._form)))
 
 
-def _table(
-    resource: Resource, objects: list[dict[str, Any]], form: Form, now: str, include: str
-) -> dict[str, Any] | None:
-    made: dict[str, Any] | None = pending.table(resource, objects, now=now, include=include or "Metadata")
-    if made is not None:
-        made = {**made, "kind": "Table", "apiVersion": f"meta.k8s.io/{form.version}"}
-        if len(objects) == 1:
-            made["metadata"] = {"resourceVersion": objects[0]["metadata"].get("resourceVersion", "")}
+def _table(resource: Resource, objects: list[dict[str, Any]], form: Form, now: str, include: str) -> dict[str, Any]:
+    made = tables.table(resource, objects, now=now, include=include or "Metadata")
+    made = {**made, "kind": "Table", "apiVersion": f"meta.k8s.io/{form.version}"}
+    if len(objects) == 1:
+        made["metadata"] = {"resourceVersion": objects[0]["metadata"].get("resourceVersion", "")}
     return made
 
 
