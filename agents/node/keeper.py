@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from panal import cleanup, linux
+from panal.agents.runtime.title import set_title
 from panal.paths import ClusterPaths
 
 REQUEST_LIMIT = 64
@@ -53,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
     """Keep one cluster until it ends."""
     paths, network = ClusterPaths(Path(argv[0])), argv[1]
     linux.become_subreaper()
+    set_title(["panal-keeper", os.fspath(paths.root)])
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     started = start_steward(paths, network)

@@ -22,6 +22,7 @@ from panal.agents.network.contract import Space
 from panal.agents.network.factory import open_lan
 from panal.agents.runtime.request import SpawnRequest
 from panal.agents.runtime.spawner import Spawner
+from panal.agents.runtime.title import set_title
 from panal.config import ClusterConfig, load_cluster
 from panal.paths import ClusterPaths
 from panal.tasks import spawn
@@ -47,8 +48,8 @@ def run(paths: ClusterPaths, lifeline: socket.socket, first: zygote.Zygote) -> i
     which is held as long as this process lives.
     """
     with contextlib.suppress(OSError):
-        linux.name_process("panal-steward")
         linux.become_subreaper()
+        set_title(["panal-steward", os.fspath(paths.root)])
     word, numbers = receive(lifeline)
     if not word:
         return 0

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from panal import cleanup
 from panal.addresses import real_port
 
 from . import processes
@@ -112,6 +113,7 @@ class Plain:
             "TMPDIR": str(root / "tmp"),
             "POD_IP": sandbox.ip,
             "PANAL_ROOT": str(root),
+            **{name: os.environ[name] for name in (cleanup.MARK,) if name in os.environ},
             MARK: container.id,
         }
 

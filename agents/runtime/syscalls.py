@@ -68,6 +68,7 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _MOUNT_ATTR_RDONLY = 1
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 15, 24, 38, 36
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_PR_SET_MM, _PR_SET_MM_MAP = 35, 14
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -222,9 +223,33 @@ def set_capabilities(keep: Iterable[str]) -> None:
     _check(_libc().capset(ctypes.byref(header), ctypes.byref(data)), "set capabilities")
 
 
-def clear_environment() -> None:
-    """Forget the C library's environment, which may lie in memory that `title.set_title` writes over."""
-    _libc().clearenv()
+class MemoryMap(ctypes.Structure):
+    """struct prctl_mm_map of linux/prctl.h: where the parts of a process's memory lie."""
+
+    _fields_ = (
+        *((name, ctypes.c_uint64) for name in (
+            "start_code", "end_code", "start_data", "end_data", "start_brk", "brk", "start_stack",
+            "arg_start", "arg_end", "env_start", "env_end", "auxv",
+        )),
+        ("auxv_size", ctypes.c_uint32),
+        ("exe_fd", ctypes.c_uint32),
+    )  # fmt: skip
+    arg_start: int
+    arg_end: int
+
+
+def move_strings(now: MemoryMap, address: int, arguments: int, variables: int) -> None:
+    """Let the kernel show so many bytes at `address` as the command line, and those behind as the environment.
+
+    Needs no privilege, but a kernel with CONFIG_CHECKPOINT_RESTORE. PR_SET_MM_MAP.
+    """
+    wanted = MemoryMap.from_buffer_copy(now)
+    _libc().sbrk.restype = ctypes.c_void_p
+    wanted.brk = _libc().sbrk(0)
+    wanted.arg_start, wanted.arg_end = address, address + arguments
+    wanted.env_start, wanted.env_end = address + arguments, address + arguments + variables
+    wanted.auxv, wanted.auxv_size, wanted.exe_fd = 0, 0, 0xFFFFFFFF
+    _prctl(_PR_SET_MM, "move the command line", _PR_SET_MM_MAP, ctypes.addressof(wanted), ctypes.sizeof(wanted))
 
 
 def write_memory(address: int, content: bytes) -> None:

@@ -1,57 +1,64 @@
-"""The command line that `ps` shows of a forked process.
+"""What `ps` shows of a forked process: its command line, and the environment that clean-up finds it by.
 
-The kernel reads it from the memory where the process's first arguments lay; the environment's first strings follow
-there and may be written over once the C library has forgotten them.
+The kernel reads both from the process's own memory, at places that a process may move (PR_SET_MM_MAP): the strings are
+laid out anew, whole and of any length. A kernel without that call keeps the old places; then the command line is
+written over the old arguments, as far as they reach, and the environment shown stays the one it was started with.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from . import syscalls
 
-_ARG_START, _ARG_END, _ENV_START, _ENV_END = 47, 48, 49, 50
-"""Fields of /proc/PID/stat, counted from 0."""
+_shown: ctypes.Array[ctypes.c_char] | None = None
+"""What the kernel reads now; kept, so that nothing else is put there."""
 
 
 def set_title(argv: Sequence[str]) -> None:
-    """Show `argv` as this process's command line and its first word as its name. Rewrites os.environ's C copy."""
+    """Show `argv` as this process's command line, its first word as its name, and os.environ as its environment."""
+    global _shown
     syscalls.set_name(os.path.basename(argv[0]) if argv else "")
-    area = _area()
-    if area is None:
-        return
-    start, arg_end, end = area
-    variables = dict(os.environb)
-    syscalls.clear_environment()
-    syscalls.write_memory(start, compose(argv, arg_end - start, end - start))
-    for key, value in variables.items():
-        os.putenv(key, value)
-
-
-def compose(argv: Sequence[str], arguments: int, whole: int) -> bytes:
-    """The bytes to write: `arguments` is the size of the old arguments, `whole` that with the old environment.
-
-    As long as the text is shorter than the old arguments it keeps the NULs between words; a longer one must be a
-    single string, which the kernel recognises by the missing NUL where the old arguments ended.
-    """
-    text = b"\0".join(os.fsencode(word) for word in argv) + b"\0"
-    if len(text) <= arguments:
-        return text.ljust(whole, b"\0")
-    line = text[:-1].replace(b"\0", b" ")[: whole - 1]
-    return line.ljust(whole, b"\0")
-
-
-def _area() -> tuple[int, int, int] | None:
     try:
-        with open("/proc/self/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        stat = _stat()
     except OSError:
-        return None
-    # The split starts at field 3 (state), which is index 2 of the whole line.
-    start, arg_end, env_start, env_end = (
-        int(fields[index - 2]) for index in (_ARG_START, _ARG_END, _ENV_START, _ENV_END)
-    )
-    if not 0 < start < arg_end:
-        return None
-    return start, arg_end, env_end if env_start == arg_end and env_end > arg_end else arg_end
+        return
+    arguments, variables = strings(argv), environment(os.environb)
+    buffer = ctypes.create_string_buffer(arguments + variables, len(arguments) + len(variables))
+    try:
+        syscalls.move_strings(stat, ctypes.addressof(buffer), len(arguments), len(variables))
+        _shown = buffer
+    except OSError:
+        start, end = stat.arg_start, stat.arg_end
+        if 0 < start < end:
+            syscalls.write_memory(start, fitted(arguments, end - start))
+
+
+def strings(argv: Sequence[str]) -> bytes:
+    """The words as the kernel wants them, each ended by a NUL."""
+    return b"".join(os.fsencode(word) + b"\0" for word in argv)
+
+
+def environment(variables: Mapping[bytes, bytes]) -> bytes:
+    return b"".join(key + b"=" + value + b"\0" for key, value in variables.items())
+
+
+def fitted(arguments: bytes, size: int) -> bytes:
+    """Exactly `size` bytes; the last one is NUL, or the kernel would read on into the environment."""
+    return arguments[: size - 1].ljust(size, b"\0")
+
+
+def _stat() -> syscalls.MemoryMap:
+    """Where this process's parts lie now, from /proc/self/stat (proc_pid_stat(5)). Raises OSError."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+
+    def field(number: int) -> int:
+        return int(fields[number - 3])
+
+    return syscalls.MemoryMap(
+        start_code=field(26), end_code=field(27), start_stack=field(28), start_data=field(45), end_data=field(46),
+        start_brk=field(47), arg_start=field(48), arg_end=field(49), env_start=field(50), env_end=field(51),
+    )  # fmt: skip

@@ -16,7 +16,7 @@ from panal.paths import ClusterPaths
 
 KEEPER = "panal.agents.node"
 PADDING = "-" * 400
-"""Room behind the keeper's arguments, where forked components show their own command lines."""
+"""Room behind the keeper's arguments for command lines of what is forked, where the kernel can't move them."""
 PRIVATE = ("KUBECONFIG", "PANAL_LOW_PORTS", "PANAL_NETWORK", cleanup.MARK)
 
 
