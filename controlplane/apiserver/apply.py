@@ -215,7 +215,7 @@ def apply(
     changed, removed = _owned(changed, subresource, reset_status), _owned(removed, subresource, reset_status)
     if not force:
         _refuse_conflicts(others, changed)
-    if live is not None and not changed and not removed and last is not None and last["fieldsV1"] == declared:
+    if live is not None and result == before and last is not None and last["fieldsV1"] == declared:
         return live
     lost = fieldsets.union(changed, removed)
     kept = []

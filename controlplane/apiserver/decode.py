@@ -88,7 +88,11 @@ def _struct(struct: Type, value: Any, unknown: list[str], complete: bool) -> Non
             field = fields.get(key)
             if field is None:
                 unknown.append(key)
-            elif item is not None and (_keep(field, value, key, item, unknown, complete) or not complete):
+            elif item is None:
+                if complete and field.written:
+                    value[key] = field.zero(pointer=is_pointer(struct.go, key))
+                    continue
+            elif _keep(field, value, key, item, unknown, complete) or not complete:
                 continue
             if drop is None:
                 drop = [key]

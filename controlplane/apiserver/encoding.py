@@ -21,6 +21,15 @@ def encode(obj: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": metadata, **rest})
 
 
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two objects say the same, whatever the order they say it in and the revision they have."""
+    return _unversioned(one) == _unversioned(other)
+
+
+def _unversioned(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}}
+
+
 def with_revision(stored: bytes, revision: int) -> bytes:
     """The stored object with its resourceVersion. kind and apiVersion come first, without quotes: find() is safe."""
     at = stored.find(_METADATA) + len(_METADATA)

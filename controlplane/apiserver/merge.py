@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
+
+from panal.errors import BadRequest
 
 from . import fieldsets
 from .fieldsets import Set, child, element, granular
@@ -29,27 +32,44 @@ def _merged(kind: Type, old: Any, new: Any) -> Any:
 
 
 def _merged_lists(kind: Type, old: list[Any], new: list[Any]) -> list[Any]:
-    """New items in their order; items only the old list has keep their place before the next common item."""
+    """New items in their order; items only the old list has keep their place before the next common item.
+
+    A live list may hold several items of one key, which stay as they are until an applied one takes their place.
+    Raises BadRequest where the applied list itself does.
+    """
     items = kind.items or _ANY
-    before = {element(kind, item, index): item for index, item in enumerate(old)}
+    before: dict[str, list[Any]] = {}
+    for index, item in enumerate(old):
+        before.setdefault(element(kind, item, index), []).append(item)
     after = {element(kind, item, index): item for index, item in enumerate(new)}
+    if len(after) != len(new):
+        raise BadRequest(f"duplicate entries for key {_duplicate(kind, new)}")
     found: list[Any] = []
-    pending = list(before)
+    pending = deque(before)
     for name, item in after.items():
-        if name in before:
-            while pending:
-                first = pending.pop(0)
-                if first == name:
-                    break
-                if first not in after:
-                    found.append(before[first])
-            found.append(_merged(items, before[name], item))
-        else:
-            while pending and pending[0] not in after:
-                found.append(before[pending.pop(0)])
-            found.append(item)
-    found += [before[name] for name in pending if name not in after]
+        while pending and (pending[0] not in after or (name in before and pending[0] != name)):
+            first = pending.popleft()
+            if first not in after:
+                found += before[first]
+        if pending and pending[0] == name:
+            pending.popleft()
+        same = before.get(name, ())
+        found.append(_merged(items, same[0], item) if len(same) == 1 else item)
+    for name in pending:
+        if name not in after:
+            found += before[name]
     return found
+
+
+def _duplicate(kind: Type, new: list[Any]) -> str:
+    """The first path element that stands for more than one item, as messages show it."""
+    seen: set[str] = set()
+    for index, item in enumerate(new):
+        name = element(kind, item, index)
+        if name in seen:
+            return fieldsets.path_text((name,))
+        seen.add(name)
+    return ""
 
 
 def without(kind: Type, value: Mapping[str, Any], gone: Set) -> dict[str, Any]:

@@ -190,7 +190,7 @@ class Registry:
             self._check(resource, strategy, new, old, ctx)
             self._prepare_changed(ctx, strategy, new, old, managed_as or ctx.subresource, tracked)
             warnings += strategy.warnings(ctx, new, old)
-            if encoding.encode(new) == encoding.encode(old):
+            if encoding.same(new, old):
                 return Written(item.body, warnings=tuple(warnings))
             try:
                 if _finished(strategy, new):

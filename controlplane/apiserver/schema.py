@@ -68,6 +68,8 @@ class Field:
     required: bool
     omit_zero: bool
     retain_keys: bool = False
+    written: bool = False
+    """Whether it is written even when the object has none, as its zero value."""
 
     def zero(self, *, pointer: bool) -> Any:
         """What is written where the object has none; `pointer` fields are null then."""
@@ -160,6 +162,8 @@ class Schema:
             or (is_object and key in ("metadata", "spec", "status") and item.type.kind == "struct")
             or (item.type.kind in ("time", "microtime") and key in gotypes.PLAIN_TIMES)
         )
+        for _, item in struct.fills:
+            item.written = True
         return struct
 
     def _field(self, owner: str, key: str, value: dict[str, Any], required: bool) -> Field:
