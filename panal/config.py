@@ -133,6 +133,8 @@ class NodeConfig:
     service_cidr: str
     cluster_pod_cidr: str
     kubelet_port: int = 10250
+    resolver: str | None = None
+    """The nameserver of the node itself, where the machine's own can't be reached; None: /etc/resolv.conf tells."""
     tainted: bool = True
     """The control plane's node takes no ordinary pods. False where it is the only node."""
 

@@ -78,7 +78,7 @@ class Kubelet:
             recorder=Recorder(client, "kubelet", config.node.name),
             services=services,
             log_folder=paths.pod_logs,
-            node_resolv=_node_resolv(Path("/etc/resolv.conf")),
+            node_resolv=_node_resolv(config.resolver, Path("/etc/resolv.conf")),
             environ=environ,
         )
         self._mirrors = Mirrors(client, self._pods, self._registration, self._static_named)
@@ -299,7 +299,9 @@ def _orphan(uid: str, namespace: str, name: str) -> Pod:
     }
 
 
-def _node_resolv(path: Path) -> dns.Resolv:
+def _node_resolv(nameserver: str | None, path: Path) -> dns.Resolv:
+    if nameserver is not None:
+        return dns.Resolv([nameserver])
     try:
         return dns.parse(path.read_text(errors="replace"))
     except OSError:

@@ -87,6 +87,8 @@ def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
     arguments = [f"--kubeconfig={paths.root / 'dns.conf'}", f"--address={dns.address}"]
     arguments += [f"--domain={domain}" for domain in dns.domains]
     arguments += [f"--record={name}.{domain}={address}" for name, address in hosts(config) for domain in dns.domains]
+    if config.network == "netns":
+        arguments.append("--isolated")
     return Component("dns", "external-dns", EXTERNAL_DNS, tuple(arguments), dns.name, waits=True)
 
 

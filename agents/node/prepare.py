@@ -46,4 +46,5 @@ def node_config(config: ClusterConfig, paths: ClusterPaths, name: str) -> NodeCo
         service_cidr=config.service_cidr,
         cluster_pod_cidr=config.pod_cidr,
         tainted=len(config.nodes) > 1,
+        resolver=config.external_dns.address if config.network == "netns" else None,
     )

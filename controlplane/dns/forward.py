@@ -28,6 +28,9 @@ MAX_IN_FLIGHT = 1000
 MAX_TTL = 30
 """Seconds an upstream's answer is kept at most, as in kubeadm's Corefile."""
 MAX_CACHED = 10_000
+IP_RECVERR = 11
+IPV6_RECVERR = 25
+"""From <linux/in.h> and <linux/in6.h>."""
 
 _log = logging.getLogger(__name__)
 _rng = random.SystemRandom()
@@ -175,6 +178,7 @@ async def _exchange(upstream: Upstream, name: bytes, qtype: int) -> bytes:
     query = wire.pack_query(ident, name, qtype)
     family = socket.AF_INET6 if ":" in upstream.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        _tell_unreachable(sock)
         sock.connect((upstream.host, upstream.port))
         async with asyncio.timeout(TIMEOUT):
             await loop.sock_sendall(sock, query)
@@ -185,6 +189,14 @@ async def _exchange(upstream: Upstream, name: bytes, qtype: int) -> bytes:
                     if (response.id, response.name, response.type) == (ident, name, qtype):
                         break
     return await _exchange_tcp(upstream, query) if response.truncated else message
+
+
+def _tell_unreachable(sock: socket.socket) -> None:
+    """Routers' word that there is no way becomes an error at once; by itself UDP hears only of closed ports."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
 
 
 async def _exchange_tcp(upstream: Upstream, query: bytes) -> bytes:

@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.setup("external-dns")
     serving = localized(options.address)
     try:
-        zones = CompanyZones(options.domain, address=serving, ttl=options.ttl, serial=int(time.time()))
+        zones = CompanyZones(
+            options.domain, address=serving, ttl=options.ttl, serial=int(time.time()), isolated=options.isolated
+        )
         zones.fixed(options.record)
         upstreams = parse_forwards(options.forward, resolvers(RESOLV_CONF, exclude=[options.address, serving]))
         client = Client.from_kubeconfig(options.kubeconfig) if options.kubeconfig else None
@@ -50,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--domain", action="append", required=True, help="be the authority for it; repeatable")
     parser.add_argument("--record", action="append", default=[], metavar="NAME=IP", help="a host; repeatable")
     parser.add_argument("--ttl", type=int, default=5, help="seconds; short, for the cluster's names come and go")
+    parser.add_argument(
+        "--isolated", action="store_true", help="nothing lies beyond the LAN: names outside the domains don't exist"
+    )
     parser.add_argument("--forward", action="append", default=[], metavar="[ZONE=]ADDRESS[:PORT]")
     return parser
 

@@ -26,7 +26,8 @@ Names = Mapping[str, Sequence[str]]
 class CompanyZones:
     """The domains this server is the authority for."""
 
-    def __init__(self, domains: Sequence[str], *, address: str, ttl: int, serial: int) -> None:
+    def __init__(self, domains: Sequence[str], *, address: str, ttl: int, serial: int, isolated: bool = False) -> None:
+        """`isolated`: nothing lies beyond the LAN, so that other names don't exist instead of being unknown."""
         if not domains:
             raise ValueError("no domain given")
         self.domains = tuple(domain.rstrip(".").lower() for domain in domains)
@@ -37,9 +38,11 @@ class CompanyZones:
         ]
         mailbox = wire.name(f"hostmaster.{first}")
         self._reverse = [
-            Zone(wire.name(arpa), mailbox=mailbox, fallthrough=True, **common) for arpa in ("in-addr.arpa", "ip6.arpa")
+            Zone(wire.name(arpa), mailbox=mailbox, fallthrough=not isolated, **common)
+            for arpa in ("in-addr.arpa", "ip6.arpa")
         ]
-        self.zones = Zones([*self._forward, *self._reverse])
+        beyond = [Zone(wire.ROOT, mailbox=mailbox, **common)] if isolated else []
+        self.zones = Zones([*self._forward, *self._reverse, *beyond])
         for zone in self._forward:
             zone.put("server", [Entry(zone.origin, wire.NS, common["primary"])])
         self.put("ns", {f"ns.{first}": [address]})

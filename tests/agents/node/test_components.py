@@ -36,6 +36,13 @@ def test_the_companys_dns_knows_every_host_of_the_lan():
     assert sum(argument.startswith("--record=") for argument in dns.arguments) == len(hosts(CONFIG))
 
 
+def test_the_companys_dns_says_no_to_other_names_only_where_nothing_lies_beyond():
+    for network, isolated in (("netns", True), ("loopback", False)):
+        config = resolve(None, "-", name=None, nodes=1, network=network, proxy_mode="userspace", runtime="plain")
+        dns = next(component for component in components(config, PATHS) if component.name == "dns")
+        assert ("--isolated" in dns.arguments) is isolated
+
+
 @pytest.mark.parametrize("name", [*modules(), *later_modules()])
 def test_every_component_can_be_imported_and_has_its_entry(name):
     module = importlib.import_module(name)

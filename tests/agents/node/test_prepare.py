@@ -43,6 +43,12 @@ def test_a_lone_node_takes_ordinary_pods_too():
         assert node_config(config, ClusterPaths(Path("/home")), "nodo1").tainted is tainted
 
 
+def test_nodes_of_an_isolated_lan_ask_its_dns_server_and_others_the_machines():
+    for network, resolver in (("netns", "192.168.0.2"), ("loopback", None)):
+        config = resolve(None, "-", name=None, nodes=1, network=network, proxy_mode="userspace", runtime="plain")
+        assert node_config(config, ClusterPaths(Path("/home")), "nodo1").resolver == resolver
+
+
 def test_keys_and_configurations_are_private(paths):
     files = [path for path in paths.root.rglob("*") if path.is_file() and path.suffix in (".key", ".json", ".conf")]
     assert len(files) > 8

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import dns.message
@@ -71,3 +74,33 @@ def test_one_silence_may_be_the_questions_fault_but_two_are_the_upstreams() -> N
     refusing = Upstream("192.0.2.1")
     refusing.failed(10.0, silent=False)
     assert refusing.away_until > 10
+
+
+UNREACHABLE = """
+import asyncio, subprocess, time
+from panal.controlplane.dns import wire
+from panal.controlplane.dns.forward import Forwarder, Unreachable, Upstream
+
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+chain = "type filter hook input priority 0; udp dport 53 reject with icmp type net-unreachable"
+rules = f"table ip t {{\\n chain c {{\\n {chain}\\n }}\\n}}\\n"
+subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+
+async def main():
+    start = time.monotonic()
+    try:
+        await Forwarder({wire.ROOT: (Upstream("127.0.0.2"),)}).resolve(wire.name("a.example.org"), wire.A)
+    except Unreachable:
+        print("unreachable", time.monotonic() - start < 1)
+
+asyncio.run(main())
+"""
+
+
+def test_an_upstream_to_which_no_router_knows_a_way_is_left_at_once() -> None:
+    """A router's ICMP, unlike that of a closed port, reaches a UDP socket only when it asks to hear of it."""
+    isolated = ["unshare", "--user", "--map-root-user", "--net"]
+    if shutil.which("nft") is None or subprocess.run([*isolated, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs nft and namespaces")
+    done = subprocess.run([*isolated, sys.executable, "-c", UNREACHABLE], capture_output=True, text=True, check=False)
+    assert done.stdout == "unreachable True\n", done.stderr

@@ -43,6 +43,15 @@ def test_fixed_hosts_have_names_and_a_way_back() -> None:
     assert ask(zones, "example.com") is None
 
 
+def test_where_nothing_lies_beyond_the_lan_other_names_do_not_exist() -> None:
+    zones = CompanyZones(["miempresa.com"], address="192.168.0.2", ttl=5, serial=1, isolated=True)
+    zones.fixed(["menchupc=192.168.0.200"])
+    assert ask(zones, "menchupc.miempresa.com") == (0, [bytes([192, 168, 0, 200])])
+    assert ask(zones, "200.0.168.192.in-addr.arpa", wire.PTR) == (0, [wire.name("menchupc.miempresa.com")])
+    for name in ("www.example.com", "nobody", "8.8.8.8.in-addr.arpa"):
+        assert ask(zones, name) == (wire.NXDOMAIN, [])
+
+
 @pytest.mark.parametrize("bad", ["menchupc", "menchupc=nodo1", "x.example.com=1.2.3.4", "..=1.2.3.4"])
 def test_a_record_that_means_nothing_is_refused(bad: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
