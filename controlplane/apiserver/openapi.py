@@ -30,6 +30,7 @@ _PATCHES = (
     "application/apply-patch+yaml",
 )
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
+_PATCH = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 _ACTIONS = {
@@ -78,7 +79,8 @@ def v3(path: str) -> bytes:
     paths: Node = {}
     for item in mine:
         paths.update(_paths(item))
-    wanted = {name for item in mine if (name := schema().definition_name(item))} | {_STATUS, _DELETE_OPTIONS}
+    wanted = {name for item in mine if (name := schema().definition_name(item))}
+    wanted |= {_STATUS, _DELETE_OPTIONS, _PATCH}
     wanted |= {f"{name}List" for name in wanted if f"{name}List" in schema().names()}
     components = {name: _convert(schema().definition(name), "#/components/schemas/") for name in _closure(wanted)}
     return orjson.dumps(
@@ -207,9 +209,7 @@ def _operation(resource: Resource, verb: str) -> Node:
     if verb in ("create", "update"):
         operation["requestBody"] = {"content": _content(("*/*",), name), "required": True}
     elif verb == "patch":
-        patch = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
-        known = patch if patch in schema().names() else None
-        operation["requestBody"] = {"content": _content(_PATCHES, known), "required": True}
+        operation["requestBody"] = {"content": _content(_PATCHES, _PATCH), "required": True}
     elif verb in ("delete", "deletecollection"):
         operation["requestBody"] = {"content": _content(("*/*",), _DELETE_OPTIONS)}
     return operation
