@@ -1,10 +1,11 @@
-"""Answers as bytes: objects, Status errors, text; YAML and gzip where the client wants them."""
+"""Answers as bytes: objects, Status errors, text; YAML, protobuf and gzip where the client wants them."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from panal.errors import StatusError
 
-from .negotiation import YAML
+from .negotiation import JSON, PROTOBUF, YAML
 
 GZIP_FROM = 128 * 1024
 """Bytes from which compressing pays, as in Kubernetes."""
@@ -47,10 +48,10 @@ def failure(error: StatusError) -> Answer:
 
 
 async def response(answer: Answer, *, media: str, gzip_accepted: bool) -> web.Response:
-    """The HTTP response. What is JSON is turned into YAML if the client asked for that."""
+    """The HTTP response. An object in JSON is turned into YAML or protobuf if the client asked for that."""
     body, content_type = answer.body, answer.content_type
-    if media == YAML and content_type.startswith("application/json"):
-        body, content_type = _yaml(body), YAML
+    if media != JSON and body and content_type.partition(";")[0] == JSON:
+        body, content_type = _in_media(body, content_type, media)
     headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private", **answer.headers}
     if gzip_accepted and len(body) >= GZIP_FROM and "Content-Encoding" not in headers:
         body = await asyncio.to_thread(gzip.compress, body, 1)
@@ -60,6 +61,19 @@ async def response(answer: Answer, *, media: str, gzip_accepted: bool) -> web.Re
     for warning in dict.fromkeys(answer.warnings):
         made.headers.add("Warning", f'299 - "{_quote(warning)}"')
     return made
+
+
+def _in_media(body: bytes, content_type: str, media: str) -> tuple[bytes, str]:
+    if media == YAML:
+        return _yaml(body), content_type.replace(JSON, YAML, 1)
+    if media == PROTOBUF:
+        from . import protobuf
+
+        obj = orjson.loads(body)
+        if isinstance(obj, dict) and protobuf.known(str(obj.get("apiVersion", "")), str(obj.get("kind", ""))):
+            with suppress(protobuf.Unencodable):
+                return protobuf.encode(obj), content_type.replace(JSON, PROTOBUF, 1)
+    return body, content_type
 
 
 def _yaml(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Request bodies: bounded, and decoded from JSON or YAML with Kubernetes' words for what cannot be."""
+"""Request bodies: bounded, and decoded from JSON, YAML or protobuf with Kubernetes' words for what cannot be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from panal import resources
 from panal.errors import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from . import gojson
@@ -46,14 +47,20 @@ def media_type(request: web.BaseRequest) -> str:
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def decode(body: bytes, media: str, kind: str) -> dict[str, Any]:
+def decode(body: bytes, media: str, kind: str, api_version: str = "") -> dict[str, Any]:
     """The object in a body. Raises BadRequest and UnsupportedMediaType."""
+    if media == "application/vnd.kubernetes.protobuf":
+        return decode_protobuf(body, kind, api_version)
     if media in ("", "application/json"):
         return decode_json(body, kind)
     if media in ("application/yaml", "application/x-yaml", "text/yaml"):
         return decode_yaml(body, kind)
-    raise UnsupportedMediaType(
-        f"the body of the request was in an unknown format - accepted media types include: {MEDIA}"
+    raise unsupported(MEDIA)
+
+
+def unsupported(accepted: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {accepted}"
     )
 
 
@@ -72,6 +79,26 @@ def decode_json(body: bytes, kind: str) -> dict[str, Any]:
             body,
         )
     return obj
+
+
+def decode_protobuf(body: bytes, kind: str, api_version: str) -> dict[str, Any]:
+    """An enveloped object; of a kind without a protobuf form, as built-in kinds alone have it, UnsupportedMediaType."""
+    from . import protobuf
+
+    try:
+        return protobuf.decode(body, api_version, kind)
+    except protobuf.NoKind as error:
+        if resources.by_kind(error.api_version, error.kind) is not None:
+            raise unsupported("application/json, application/yaml") from None
+        why: Exception = error
+    except protobuf.Malformed as error:
+        why = error
+    named_version, named_kind = protobuf.named(body)
+    if named_kind and not isinstance(why, protobuf.NoKind):
+        version = named_version.rpartition("/")[2]
+        raise BadRequest(f'{named_kind} in version "{version}" cannot be handled as a {kind}: {why}')
+    summary = f"0x{body[:30].hex()}{' ...' if len(body) > 30 else ''}" if body else "<empty>"
+    raise BadRequest(f"the object provided is unrecognized (must be of type {kind}): {why} ({summary})")
 
 
 def decode_yaml(body: bytes, kind: str) -> dict[str, Any]:

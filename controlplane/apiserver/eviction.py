@@ -23,7 +23,7 @@ _CREATED = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "
 async def evict(parts: Parts, call: Call) -> Answer:
     """POST pods/NAME/eviction. Raises TooManyRequests when the budget is spent."""
     raw = await bodies.read(call.http)
-    eviction = bodies.decode(raw, bodies.media_type(call.http), "Eviction")
+    eviction = bodies.decode(raw, bodies.media_type(call.http), "Eviction", "policy/v1")
     options = DeleteOptions.read(eviction.get("deleteOptions"), Query(""))
     pod = parts.reader.get(call.resource, call.namespace, call.target.name).decode()
     if _disrupts(pod):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from panal.errors import InternalError
 from panal.resources import Resource
 
 from . import encoding, tables
 from .cache import Item
-from .negotiation import Form
+from .negotiation import JSON, PROTOBUF, Form
 from .reading import Listed
+
+Frame = Callable[[str, bytes], bytes]
+"""A watch event around an encoded object."""
 
 
 def one(resource: Resource, body: bytes, form: Form, now: str, include: str) -> bytes:
@@ -42,11 +48,12 @@ def many(resource: Resource, listed: Listed, form: Form, now: str, include: str)
 class Events:
     """Watch events in a form other than the stored one. A Table's columns come with the first event only."""
 
-    def __init__(self, resource: Resource, form: Form, now: Any, include: str) -> None:
+    def __init__(self, resource: Resource, form: Form, now: Any, include: str, frame: Frame = encoding.event) -> None:
         self._resource = resource
         self._form = form
         self._now = now
         self._include = include
+        self._frame = frame
         self._first = True
 
     def render(self, kind: str, item: Item) -> bytes:
@@ -56,8 +63,29 @@ class Events:
             if not self._first:
                 made["columnDefinitions"] = None
             self._first = False
-            return encoding.event(kind, orjson.dumps(made))
-        return encoding.event(kind, orjson.dumps(_partial(item.decode(), self._form)))
+            return self._frame(kind, orjson.dumps(made))
+        if self._form.kind == "PartialObjectMetadata":
+            return self._frame(kind, orjson.dumps(_partial(item.decode(), self._form)))
+        return self._frame(kind, item.body)
+
+
+def framing(form: Form) -> tuple[Frame, str]:
+    """How a form's watch events are framed, and the content type of their stream."""
+    if form.media == PROTOBUF:
+        return _frame_protobuf, f"{PROTOBUF};stream=watch"
+    return encoding.event, JSON
+
+
+@lru_cache(16)
+def _frame_protobuf(kind: str, body: bytes) -> bytes:
+    """One change goes to several watchers one after the other: the last few are kept."""
+    from . import protobuf
+
+    try:
+        return protobuf.watch_event(kind, orjson.loads(body))
+    except (protobuf.NoKind, protobuf.Unencodable) as error:
+        status = InternalError(f"unable to encode watch object: {error}").status()
+        return protobuf.watch_event("ERROR", status)
 
 
 def _table(resource: Resource, objects: list[dict[str, Any]], form: Form, now: str, include: str) -> dict[str, Any]:

@@ -87,8 +87,13 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
             reason="Timeout",
         )
     form, render = call.form, None
-    if form.kind and form.kind != "APIGroupDiscoveryList":
-        render = forms.Events(call.resource, form, lambda: timestamp(parts.now()), query.get("includeObject")).render
+    frame, content_type = forms.framing(form)
+    if form.kind or frame is not encoding.event:
+        now = lambda: timestamp(parts.now())  # noqa: E731
+        render = forms.Events(call.resource, form, now, query.get("includeObject"), frame).render
+    kind, api_version = call.resource.kind, call.resource.api_version
+    if form.kind == "PartialObjectMetadata":
+        kind, api_version = form.kind, f"meta.k8s.io/{form.version}"
     shelf = parts.reader.shelf(call.resource)
     everything = initial or revision == 0
     seconds = query.integer("timeoutSeconds")
@@ -99,7 +104,9 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
         initial_events_end=initial and query.flag("allowWatchBookmarks"),
         timeout=float(seconds) if seconds else _WATCH_SECONDS * (1 + random.random()),
         render=render,
-        bookmark=lambda at, end: watching.bookmark_line(call.resource.kind, call.resource.api_version, at, end),
+        bookmark=lambda at, end: watching.bookmark_line(kind, api_version, at, end, frame),
+        frame=frame,
+        content_type=content_type,
     )
     current = parts.reader.current(call.resource, chosen) if everything else []
     return await watching.serve(call.http, described, shelf, current, lambda: parts.cache.revision)
@@ -114,7 +121,7 @@ async def create(parts: Parts, call: Call) -> Answer:
 
 async def _body(call: Call) -> Object:
     raw = await bodies.read(call.http)
-    return bodies.decode(raw, bodies.media_type(call.http), call.resource.kind)
+    return bodies.decode(raw, bodies.media_type(call.http), call.resource.kind, call.resource.api_version)
 
 
 def _written(call: Call, written: Written) -> Answer:
@@ -188,7 +195,7 @@ def _deleted(call: Call, written: Written) -> bytes:
 
 async def delete_options(call: Call) -> DeleteOptions:
     raw = await bodies.read(call.http)
-    body = bodies.decode(raw, bodies.media_type(call.http), "DeleteOptions") if raw else None
+    body = bodies.decode(raw, bodies.media_type(call.http), "DeleteOptions", "v1") if raw else None
     return DeleteOptions.read(body, call.query)
 
 

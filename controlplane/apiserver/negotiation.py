@@ -1,4 +1,4 @@
-"""Which form of an answer a client accepts: JSON or YAML, as it is, as a Table, or metadata only.
+"""Which form of an answer a client accepts: JSON, YAML or protobuf, as it is, as a Table, or metadata only.
 
 Accept lists are read as the API server reads them: in the client's order, the first that can be served wins.
 """
@@ -15,6 +15,7 @@ As = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList", 
 
 JSON = "application/json"
 YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 _META_VERSIONS = ("v1", "v1beta1")
 _OFFER = (
@@ -39,15 +40,18 @@ class Form:
 
 
 @lru_cache(256)
-def accept(header: str) -> Form:
-    """The first form of an Accept header that can be served. Raises NotAcceptable."""
+def accept(header: str, protobuf: bool = True) -> Form:
+    """The first form of an Accept header that can be served, `protobuf` only where the kind has it.
+
+    Raises NotAcceptable.
+    """
     if not header:
         return Form()
     for clause in header.split(","):
         media, *parameters = (part.strip() for part in clause.split(";"))
         if media in ("*/*", "application/*"):
             media = JSON
-        if media not in (JSON, YAML):
+        if media not in (JSON, YAML) and not (media == PROTOBUF and protobuf):
             continue
         options = dict(parameter.partition("=")[::2] for parameter in parameters)
         if (form := _form(media, options)) is not None:
@@ -61,7 +65,7 @@ def _form(media: str, options: dict[str, str]) -> Form | None:
         case "":
             return Form(media)
         case "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList" if (
-            group == "meta.k8s.io" and version in _META_VERSIONS
+            group == "meta.k8s.io" and version in _META_VERSIONS and not (media == PROTOBUF and kind == "Table")
         ):
             return Form(media, kind, version)
         case "APIGroupDiscoveryList" if group == "apidiscovery.k8s.io" and version in ("v2", "v2beta1"):

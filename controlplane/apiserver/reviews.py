@@ -24,7 +24,7 @@ from .tokens import TokenError
 
 async def _read(call: Call) -> dict[str, Any]:
     raw = await bodies.read(call.http)
-    review = bodies.decode(raw, bodies.media_type(call.http), call.resource.kind)
+    review = bodies.decode(raw, bodies.media_type(call.http), call.resource.kind, call.resource.api_version)
     spec = review.get("spec")
     if not isinstance(spec, dict):
         review["spec"] = {}
@@ -113,7 +113,7 @@ async def bind_by_name(parts: Parts, call: Call) -> Answer:
     from . import subresources
 
     raw = await bodies.read(call.http)
-    binding = bodies.decode(raw, bodies.media_type(call.http), "Binding")
+    binding = bodies.decode(raw, bodies.media_type(call.http), "Binding", "v1")
     name = str((binding.get("metadata") or {}).get("name") or "")
     from panal.resources import PODS
 

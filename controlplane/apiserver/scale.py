@@ -39,7 +39,7 @@ async def get(parts: Parts, call: Call) -> Answer:
 
 async def update(parts: Parts, call: Call) -> Answer:
     raw = await bodies.read(call.http)
-    scale = bodies.decode(raw, bodies.media_type(call.http), "Scale")
+    scale = bodies.decode(raw, bodies.media_type(call.http), "Scale", "autoscaling/v1")
     return await _change(parts, call, lambda current: scale)
 
 

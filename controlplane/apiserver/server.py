@@ -6,6 +6,7 @@ whatever else goes wrong is logged and answered 500 without its details.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 
@@ -20,7 +21,7 @@ from .authn import User
 from .authz import Attributes
 from .context import Call, Parts
 from .handlers import Handler
-from .negotiation import Form, accept
+from .negotiation import JSON, Form, accept
 from .nonresource import serve as serve_path
 from .request import Query, Target, parse
 
@@ -48,7 +49,8 @@ class Application:
         if isinstance(answer, web.StreamResponse):
             return answer
         encodings = request.headers.get("Accept-Encoding", "")
-        if "yaml" in request.headers.get("Accept", ""):
+        accepted = request.headers.get("Accept", "")
+        if "yaml" in accepted or "protobuf" in accepted:
             media = _media(request)
         return await answers.response(answer, media=media, gzip_accepted="gzip" in encodings)
 
@@ -70,6 +72,7 @@ class Application:
     async def _path(self, request: web.BaseRequest, target: Target, query: Query) -> Answer:
         if target.path.startswith("/api") and request.method in ("GET", "HEAD"):
             form = accept(request.headers.get("Accept", ""))
+            form = dataclasses.replace(form, media=JSON)  # made as JSON, turned into other media at the end
             if (answer := discovery.serve(target.path, form, self._address)) is not None:
                 return answer
         answer = await serve_path(self._parts, request, target, query)
@@ -84,14 +87,19 @@ class Application:
         if target.namespace and not resource.namespaced and resource.plural != "namespaces":
             raise _nothing()
         handler = self._handler(target, resource)
-        form = self._form(request, target)
+        form = self._form(request, target, resource)
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._parts.now()))
         return await handler(self._parts, Call(request, target, query, user, form, resource, now))
 
-    def _form(self, request: web.BaseRequest, target: Target) -> Form:
+    def _form(self, request: web.BaseRequest, target: Target, resource: resources.Resource) -> Form:
         if target.subresource in ("log", *streams.NAMES):
             return Form()
-        return accept(request.headers.get("Accept", ""))
+        header = request.headers.get("Accept", "")
+        if "protobuf" not in header:
+            return accept(header)
+        from . import protobuf
+
+        return accept(header, protobuf.known(resource.api_version, resource.kind))
 
     def _handler(self, target: Target, resource: resources.Resource) -> Handler:
         if target.subresource:

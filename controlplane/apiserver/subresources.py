@@ -20,7 +20,7 @@ _BOUND = orjson.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "st
 async def bind(parts: Parts, call: Call) -> Answer:
     """POST pods/NAME/binding: the scheduler's decision."""
     raw = await bodies.read(call.http)
-    return await assign(parts, call, bodies.decode(raw, bodies.media_type(call.http), "Binding"))
+    return await assign(parts, call, bodies.decode(raw, bodies.media_type(call.http), "Binding", "v1"))
 
 
 async def assign(parts: Parts, call: Call, binding: Object) -> Answer:

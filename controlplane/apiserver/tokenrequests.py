@@ -25,7 +25,7 @@ _LIVES_AT_MOST = 365 * 24 * 3600
 async def create(parts: Parts, call: Call) -> Answer:
     """POST serviceaccounts/NAME/token."""
     raw = await bodies.read(call.http)
-    request = bodies.decode(raw, bodies.media_type(call.http), "TokenRequest")
+    request = bodies.decode(raw, bodies.media_type(call.http), "TokenRequest", "authentication.k8s.io/v1")
     spec = request.get("spec") or {}
     seconds = _seconds(spec)
     account = parts.reader.get(call.resource, call.namespace, call.target.name).decode()

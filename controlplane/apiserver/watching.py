@@ -30,6 +30,9 @@ BOOKMARK_SECONDS = 60.0
 Render = Callable[[str, Item], bytes]
 """An event's line in the form the client asked for."""
 
+Frame = Callable[[str, bytes], bytes]
+"""A watch event around an encoded object."""
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -43,14 +46,18 @@ class Watch:
     render: Render | None
     """None: the objects as they are stored."""
     bookmark: Callable[[int, bool], bytes]
+    frame: Frame = encoding.event
+    content_type: str = "application/json"
 
 
-def bookmark_line(kind: str, api_version: str, revision: int, initial_end: bool) -> bytes:
+def bookmark_line(
+    kind: str, api_version: str, revision: int, initial_end: bool, frame: Frame = encoding.event
+) -> bytes:
     """A BOOKMARK event; the one after the initial events is annotated (KEP-3157)."""
     metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
     if initial_end:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-    return encoding.event("BOOKMARK", orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
+    return frame("BOOKMARK", orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
 
 
 class Stream:
@@ -124,7 +131,7 @@ async def serve(
         try:
             _begin(stream, watch, shelf, current, revision())
         except Gone as gone:
-            stream.add(encoding.event("ERROR", orjson.dumps(gone.status())))
+            stream.add(watch.frame("ERROR", orjson.dumps(gone.status())))
             return await _send(request, stream, watch, revision, limit=0.0)
         return await _send(request, stream, watch, revision, limit=watch.timeout)
     finally:
@@ -147,7 +154,7 @@ async def _send(
     request: web.BaseRequest, stream: Stream, watch: Watch, revision: Callable[[], int], *, limit: float
 ) -> web.StreamResponse:
     loop = asyncio.get_running_loop()
-    response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"})
+    response = web.StreamResponse(headers={"Content-Type": watch.content_type, "Cache-Control": "no-cache, private"})
     response.enable_chunked_encoding()
     await response.prepare(request)
     deadline = loop.time() + limit
