@@ -7,6 +7,7 @@ are errors: a misspelt setting that is ignored costs more than a sentence.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .addresses import localize
+from .clustercheck import complaints
 from .config import (
     ClusterConfig,
     ExternalDNSSpec,
@@ -31,13 +33,18 @@ from .quantity import parse as parse_quantity
 API_VERSION, KIND = "panal.dev/v1", "Cluster"
 LIMIT = 1 << 20
 """Bytes of a cluster.yaml that are read at most."""
+DEPTH = 50
+"""Levels of lists and mappings in it at most."""
 MAX_NODES = 200
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+WORD = re.compile(r"[A-Za-z0-9_./-]{1,80}")
+LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 _TOP = ("apiVersion", "kind", "metadata", "spec")
-_SPEC = (
+FIELDS = (
     "network", "proxyMode", "runtime", "lan", "podCIDR", "serviceCIDR", "dnsServiceIP", "clusterDomain",
     "nodePortRange", "nodes", "hosts", "loadBalancer", "externalDNS", "ingress", "edge",
 )  # fmt: skip
@@ -62,17 +69,30 @@ def read(path: Path) -> Section:
         ) from error
     if len(raw) > LIMIT:
         raise ClusterFileError(f"{path} is larger than 1 MiB; a cluster's configuration is a few KiB.")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(raw, Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        _check_depth(raw, path)
+        document = yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except ClusterFileError:
+        raise
+    except Exception as error:  # PyYAML lets many kinds through: of a date that is none, a number too long, ...
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where is not None else ""
-        what = getattr(error, "problem", None) or "the text is not YAML"
+        what = getattr(error, "problem", None) or f"the text is not YAML ({' '.join(str(error).split())[:100]})"
         raise ClusterFileError(f"{path}{line}: {what}; correct the YAML there.") from error
     if not isinstance(document, dict):
         raise ClusterFileError(f"{path}: no cluster stands here; write `apiVersion: {API_VERSION}` and `kind: {KIND}`.")
     return document
+
+
+def _check_depth(raw: bytes, path: Path) -> None:
+    """The C loader calls itself for each level, and nothing stops it but the end of its stack."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise ClusterFileError(f"{path}: more than {DEPTH} levels; a cluster's configuration has five.")
 
 
 def resolve(
@@ -137,6 +157,29 @@ def divide(cidr: IPv4Network, count: int) -> list[IPv4Network]:
     return [next(parts) for _ in range(count)]
 
 
+def _is_label(key: object, value: object) -> bool:
+    """Whether the API server would take it (labels.Set's rules)."""
+    if not isinstance(key, str) or not isinstance(value, str):
+        return False
+    prefix, slash, name = key.rpartition("/")
+    good_prefix = not slash or (len(prefix) <= 253 and DOMAIN.fullmatch(prefix) is not None)
+    return good_prefix and LABEL_NAME.fullmatch(name) is not None and (not value or bool(LABEL_NAME.fullmatch(value)))
+
+
+class _Shown(reprlib.Repr):
+    """Values in messages: what a file holds may be huge, or hold itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, value: int, level: int) -> str:
+        return str(value) if value.bit_length() < 256 else "a huge number"
+
+
+shown = _Shown().repr
+
+
 class _Reader:
     """Reads fields and complains with their path."""
 
@@ -176,7 +219,8 @@ class _Reader:
             api_port=self._edge(spec, "apiPort"),
             http_port=self._edge(spec, "httpPort"),
         )
-        tenth = str(IPv4Network(config.service_cidr).network_address + 10)
+        services = IPv4Network(config.service_cidr)
+        tenth = str(services[min(10, services.num_addresses - 1)])
         config = replace(config, dns_service_ip=self.address(spec, "dnsServiceIP", "spec", tenth))
         self._check(config)
         if network == "loopback":
@@ -192,7 +236,7 @@ class _Reader:
         if not CLUSTER_NAME.fullmatch(chosen):
             raise self.fail(
                 "metadata.name" if name is None else "--name",
-                f"{chosen!r} is no cluster name",
+                f"{shown(chosen)} is no cluster name",
                 "use at most 32 lower-case letters, digits and hyphens",
             )
         return chosen
@@ -202,15 +246,16 @@ class _Reader:
         if document:
             for field, wanted in (("kind", KIND), ("apiVersion", API_VERSION)):
                 if document.get(field) != wanted:
-                    raise self.fail(field, f"is {document.get(field)!r}", f"write `{field}: {wanted}`")
+                    raise self.fail(field, f"is {shown(document.get(field))}", f"write `{field}: {wanted}`")
         spec = self.mapping(document, "spec", "")
-        self._known(spec, "spec", _SPEC)
+        self._known(spec, "spec", FIELDS)
         return spec
 
     def _known(self, section: Section, path: str, fields: Sequence[str]) -> None:
         for field in section:
             if field not in fields:
-                place = f"{path}.{field}" if path else str(field)
+                named = field if isinstance(field, str) and WORD.fullmatch(field) else shown(field)
+                place = f"{path}.{named}" if path else named
                 raise self.fail(place, "there is no such field", f"known ones are {', '.join(fields)}")
 
     def mapping(self, section: Section, field: str, path: str) -> Section:
@@ -234,26 +279,26 @@ class _Reader:
         if value is None:
             raise self.fail(f"{path}.{field}", "is missing", "write it")
         if not isinstance(value, str):
-            raise self.fail(f"{path}.{field}", f"is {value!r}, not a text", "put it in quotes")
+            raise self.fail(f"{path}.{field}", f"is {shown(value)}, not a text", "put it in quotes")
         return value
 
     def choice(self, section: Section, field: str, path: str, choices: Sequence[str], default: str) -> str:
         value = self.text(section, field, path, default)
         if value not in choices:
-            raise self.fail(f"{path}.{field}", f"is {value!r}", f"choose one of {', '.join(choices)}")
+            raise self.fail(f"{path}.{field}", f"is {shown(value)}", f"choose one of {', '.join(choices)}")
         return value
 
     def number(self, section: Section, field: str, path: str, low: int, high: int, default: int | None = None) -> int:
         value = section.get(field, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            reason = "is missing" if value is None else f"is {value!r}"
+            reason = "is missing" if value is None else f"is {shown(value)}"
             raise self.fail(f"{path}.{field}", reason, f"write a whole number from {low} to {high}")
         return value
 
     def flag(self, section: Section, field: str, path: str, default: bool) -> bool:
         value = section.get(field, default)
         if not isinstance(value, bool):
-            raise self.fail(f"{path}.{field}", f"is {value!r}", "write true or false")
+            raise self.fail(f"{path}.{field}", f"is {shown(value)}", "write true or false")
         return value
 
     def address(self, section: Section, field: str, path: str, default: str | None = None) -> str:
@@ -262,7 +307,7 @@ class _Reader:
             return str(IPv4Address(value))
         except ValueError:
             raise self.fail(
-                f"{path}.{field}", f"{value!r} is no IPv4 address", "write one such as 192.168.0.10"
+                f"{path}.{field}", f"{shown(value)} is no IPv4 address", "write one such as 192.168.0.10"
             ) from None
 
     def _cidr(self, spec: Section, field: str, default: str) -> str:
@@ -271,14 +316,16 @@ class _Reader:
             return str(IPv4Network(value))
         except ValueError as error:
             raise self.fail(
-                f"spec.{field}", f"{value!r} is no IPv4 network ({error})", f"write one such as {default}"
+                f"spec.{field}", f"{shown(value)} is no IPv4 network ({error})", f"write one such as {default}"
             ) from None
 
     def _name(self, section: Section, path: str, default: str | None = None) -> str:
         value = self.text(section, "name", path, default)
         if not HOST_NAME.fullmatch(value):
             raise self.fail(
-                f"{path}.name", f"{value!r} is no host name", "use lower-case letters, digits and hyphens, at most 63"
+                f"{path}.name",
+                f"{shown(value)} is no host name",
+                "use lower-case letters, digits and hyphens, at most 63",
             )
         return value
 
@@ -287,18 +334,19 @@ class _Reader:
 
     def _check_domain(self, value: object, path: str) -> str:
         if not isinstance(value, str) or len(value) > 253 or not DOMAIN.fullmatch(value):
-            raise self.fail(path, f"{value!r} is no domain", "write one such as miempresa.com, in lower case")
+            raise self.fail(path, f"{shown(value)} is no domain", "write one such as miempresa.com, in lower case")
         return value
 
     def _quantity(self, section: Section, field: str, path: str, default: str) -> str:
         value = section.get(field, default)
-        text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        number = isinstance(value, int | float) and not isinstance(value, bool)
         try:
-            good = isinstance(text, str) and parse_quantity(text) > 0
+            text = str(value) if number else value
+            good = isinstance(text, str) and 0 < parse_quantity(text) < 2**63
         except (ValueError, ArithmeticError):
             good = False
         if not good:
-            raise self.fail(f"{path}.{field}", f"{value!r} is no quantity", f"write one such as {default}")
+            raise self.fail(f"{path}.{field}", f"{shown(value)} is no quantity", f"write one such as {default}")
         return str(text)
 
     def _nodes(self, spec: Section, count: int | None, pod_cidr: str) -> tuple[NodeSpec, ...]:
@@ -331,8 +379,9 @@ class _Reader:
         self._known(item, path, ("name", "address", "cpu", "memory", "pods", "controlPlane", "labels"))
         labels = self.mapping(item, "labels", path)
         for key, value in labels.items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                raise self.fail(f"{path}.labels", f"{key!r}: {value!r} is not text", "put it in quotes")
+            if not _is_label(key, value):
+                reason = f"{shown(key)}: {shown(value)} is no label"
+                raise self.fail(f"{path}.labels", reason, 'write one such as `disk: "ssd"`, at most 63 characters each')
         return NodeSpec(
             name=self._name(item, path),
             address=self.address(item, "address", path),
@@ -358,9 +407,11 @@ class _Reader:
         section, path, default = self.mapping(spec, "loadBalancer", "spec"), "spec.loadBalancer", LoadBalancerSpec()
         self._known(section, path, ("name", "address", "addresses", "frontends"))
         frontends = default.frontends
-        if "frontends" in section:
+        if (listed := section.get("frontends")) is not None:
+            if not isinstance(listed, list):
+                raise self.fail(f"{path}.frontends", "is not a list", "begin each item with a hyphen")
             found = []
-            for index, item in enumerate(section["frontends"] or ()):
+            for index, item in enumerate(listed):
                 place = f"{path}.frontends[{index}]"
                 if not isinstance(item, dict):
                     raise self.fail(place, "is not a mapping", "write `port:` and `nodePort:`")
@@ -415,50 +466,15 @@ class _Reader:
         return self.number(section, field, "spec.edge", 0, 65535, 0)
 
     def _range(self, spec: Section) -> tuple[int, int]:
-        value = str(spec.get("nodePortRange", "30000-32767"))
-        first, _, last = value.partition("-")
-        if first.isdecimal() and last.isdecimal() and 0 < int(first) <= int(last) < 65536:
-            return int(first), int(last)
-        raise self.fail("spec.nodePortRange", f"{value!r} is no range of ports", "write one such as 30000-32767")
+        value = spec.get("nodePortRange", "30000-32767")
+        match = PORTS.fullmatch(value) if isinstance(value, str) else None
+        if match and 0 < int(match[1]) <= int(match[2]) < 65536:
+            return int(match[1]), int(match[2])
+        raise self.fail("spec.nodePortRange", f"{shown(value)} is no range of ports", "write one such as 30000-32767")
 
     def _check(self, config: ClusterConfig) -> None:
-        """What fields can't tell one by one: overlaps, duplicates, addresses outside their network."""
-        networks = {"lan": config.lan, "podCIDR": config.pod_cidr, "serviceCIDR": config.service_cidr}
-        names = list(networks)
-        for index, first in enumerate(names):
-            for second in names[index + 1 :]:
-                if IPv4Network(networks[first]).overlaps(IPv4Network(networks[second])):
-                    reason = f"{networks[second]} overlaps spec.{first} {networks[first]}"
-                    raise self.fail(f"spec.{second}", reason, "choose networks that don't")
-        seen: dict[str, str] = {}
-        for path, name, address in _residents(config):
-            if IPv4Address(address) not in IPv4Network(config.lan):
-                raise self.fail(f"{path}.address", f"{address} is outside spec.lan {config.lan}", "choose one inside")
-            for value in (name, address):
-                if value in seen:
-                    raise self.fail(path, f"{value} is taken by {seen[value]}", "choose another one")
-                seen[value] = path
-        if IPv4Address(config.dns_service_ip) not in IPv4Network(config.service_cidr):
-            reason = f"{config.dns_service_ip} is outside spec.serviceCIDR {config.service_cidr}"
-            raise self.fail("spec.dnsServiceIP", reason, "choose one inside")
-        ip = config.ingress.cluster_ip
-        if ip is not None and IPv4Address(ip) not in IPv4Network(config.service_cidr):
-            reason = f"{ip} is outside spec.serviceCIDR {config.service_cidr}"
-            raise self.fail("spec.ingress.clusterIP", reason, "choose one inside")
-        low, high = config.node_ports
-        if config.ingress.enabled and not low <= config.ingress.node_port <= high:
-            reason = f"{config.ingress.node_port} is outside spec.nodePortRange {low}-{high}"
-            raise self.fail("spec.ingress.nodePort", reason, "choose one inside")
-
-
-def _residents(config: ClusterConfig) -> list[tuple[str, str, str]]:
-    """Everybody on the LAN: where it stands in the file, its name, its address."""
-    return [
-        *((f"spec.nodes[{i}]", node.name, node.address) for i, node in enumerate(config.nodes)),
-        *((f"spec.hosts[{i}]", host.name, host.address) for i, host in enumerate(config.hosts)),
-        ("spec.loadBalancer", config.load_balancer.name, config.load_balancer.address),
-        ("spec.externalDNS", config.external_dns.name, config.external_dns.address),
-    ]
+        for path, reason, way_out in complaints(config):
+            raise self.fail(path, reason, way_out)
 
 
 def _localized(config: ClusterConfig) -> ClusterConfig:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from panal import clusterfile
 from panal.clusterfile import ClusterFileError
-from panal.config import Frontend
+from panal.config import Frontend, dump, load_cluster
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "miempresa" / "cluster.yaml"
 
@@ -103,7 +105,7 @@ def test_networks_that_only_overlap_in_loopback_are_refused_there():
         ("spec: {podCIDR: 10.96.0.0/16}", r"spec\.serviceCIDR: .*overlaps spec\.podCIDR"),
         ("spec: {podCIDR: 10.10.0.0/29}", r"spec\.podCIDR: .*too small for 4 nodes"),
         ("spec: {dnsServiceIP: 10.1.0.1}", r"spec\.dnsServiceIP: 10\.1\.0\.1 is outside"),
-        ("spec: {nodePortRange: 5}", r"spec\.nodePortRange: '5' is no range"),
+        ("spec: {nodePortRange: 5}", r"spec\.nodePortRange: 5 is no range"),
         ("spec: {ingress: {nodePort: 80}}", r"spec\.ingress\.nodePort: 80 is outside"),
         ("spec: {ingress: {enabled: 'yes'}}", r"spec\.ingress\.enabled: is 'yes'; write true or false"),
         ("spec: {loadBalancer: {addresses: 1.2.3.4}}", r"spec\.loadBalancer\.addresses: is no range"),
@@ -113,6 +115,32 @@ def test_networks_that_only_overlap_in_loopback_are_refused_there():
         ("spec: {edge: {apiPort: 70000}}", r"spec\.edge\.apiPort: is 70000"),
         ("metadata: {name: ../up}", r"metadata\.name: '\.\./up' is no cluster name"),
         ("spec: []", r"spec: is not a mapping"),
+        ("spec: {loadBalancer: {frontends: 80}}", r"spec\.loadBalancer\.frontends: is not a list"),
+        (
+            "spec: {loadBalancer: {frontends: [{port: 80, nodePort: 30880}, {port: 80, nodePort: 30881}]}}",
+            r"spec\.loadBalancer\.frontends\[1\]\.port: 80 is there already",
+        ),
+        ("spec: {loadBalancer: {addresses: 10.0.0.1-10.0.0.9}}", r"addresses: 10\.0\.0\.1 is outside spec\.lan"),
+        (
+            "spec: {loadBalancer: {addresses: 192.168.0.90-192.168.0.110}}",
+            r"holds 192\.168\.0\.100, the address",
+        ),
+        (
+            "spec: {nodes: [{name: a, address: 192.168.255.255}]}",
+            r"address: 192\.168\.255\.255 is .* first or last",
+        ),
+        ("spec: {nodes: [{name: a, address: 192.168.0.1, labels: {a b: c}}]}", r"labels: 'a b': 'c' is no label"),
+        ("spec: {nodes: [{name: a, address: 192.168.0.1, cpu: 1e400}]}", r"cpu: .* is no quantity"),
+        ("spec: {podCIDR: 10.0.0.0/7}", r"spec\.podCIDR: 10\.0\.0\.0/7 is too wide"),
+        ("spec: {podCIDR: 127.1.0.0/16}", r"spec\.podCIDR: 127\.1\.0\.0/16 is not for hosts"),
+        ("spec: {podCIDR: 239.1.0.0/16}", r"spec\.podCIDR: 239\.1\.0\.0/16 is not for hosts"),
+        ("spec: {serviceCIDR: 255.255.255.255/32}", r"spec\.serviceCIDR: .* is not for hosts"),
+        ("spec: {serviceCIDR: 10.96.0.0/29}", r"spec\.serviceCIDR: 10\.96\.0\.0/29 is too small"),
+        ("spec: {dnsServiceIP: 10.96.0.1}", r"spec\.dnsServiceIP: 10\.96\.0\.1 is taken by the API server"),
+        ("spec: {ingress: {clusterIP: 10.96.0.10}}", r"spec\.ingress\.clusterIP: .* is taken by spec\.dnsServiceIP"),
+        ("spec: {edge: {apiPort: 1" + "0" * 4000 + "}}", r"spec\.edge\.apiPort: is a huge number"),
+        ("spec: {edge: {apiPort: 0x1" + "0" * 5000 + "}}", r"spec\.edge\.apiPort: is a huge number"),
+        ('spec: {"a\\n\\x1bb": 1}', r"spec\.'a\\n\\x1bb': there is no such field"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_place_and_the_way_out(text, words):
@@ -147,6 +175,12 @@ def test_two_control_planes_and_contradicting_counts_are_refused():
         ("a: [", "line [12]: .*correct the YAML"),
         ("- a", "no cluster stands here"),
         ("\x00", "YAML"),
+        ("a: 2026-13-45", "correct the YAML"),
+        ("a: !!bool x", "correct the YAML"),
+        ("a: !!timestamp x", "correct the YAML"),
+        ("a: " + "9" * 5000, "correct the YAML"),
+        ("[" * 100_000, "levels|YAML"),
+        ("- " * 100_000, "levels|YAML"),
         ("x" * (clusterfile.LIMIT + 1), "larger than 1 MiB"),
     ],
 )
@@ -169,3 +203,84 @@ def test_parts_of_the_pod_network_are_equal_inside_it_and_apart(cidr, count):
     assert len({part.prefixlen for part in parts}) == 1
     assert all(part.subnet_of(whole) and part.num_addresses >= 8 for part in parts)
     assert not any(a.overlaps(b) for i, a in enumerate(parts) for b in parts[:i])
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["10.0.0.0/8", "192.168.0.0/32", "0.0.0.0/0", "255.255.255.255", "a", "1-2", "١-٢"])
+    | st.dates()
+    | st.binary(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*clusterfile.FIELDS, "name", "address", "cpu", "port", "nodePort", "labels", "pods"])
+            | st.text(max_size=3)
+            | st.integers()
+            | st.none(),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+"""What YAML may hold, wherever it stands."""
+ADDRESSES = st.integers(0, 2**32 - 1).map(lambda number: str(IPv4Address(number)))
+NETWORKS = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
+    lambda pair: str(IPv4Network((pair[0] >> (32 - pair[1]) << (32 - pair[1]), pair[1])))
+)
+LIKELY = st.fixed_dictionaries(
+    {},
+    optional={
+        "lan": NETWORKS, "podCIDR": NETWORKS, "serviceCIDR": NETWORKS, "dnsServiceIP": ADDRESSES,
+        "nodes": st.lists(st.fixed_dictionaries({"name": st.sampled_from("abcd"), "address": ADDRESSES}), max_size=4),
+        "loadBalancer": st.fixed_dictionaries({"address": ADDRESSES}, optional={"frontends": ANYTHING}),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    document=st.one_of(
+        st.dictionaries(st.sampled_from(["metadata", "spec"]), ANYTHING),
+        st.fixed_dictionaries({"spec": st.dictionaries(st.sampled_from(clusterfile.FIELDS), ANYTHING, max_size=3)}),
+        st.fixed_dictionaries({"spec": LIKELY}),
+    ),
+    network=st.sampled_from(["netns", "loopback"]),
+    nodes=st.none() | st.integers(-1, 210),
+)
+def test_whatever_a_file_holds_is_a_configuration_or_one_sentence(tmp_path_factory, document, network, nodes):
+    document = {"apiVersion": "panal.dev/v1", "kind": "Cluster", **document}
+    try:
+        clusterfile.wishes(document, "x")
+        clusterfile.name_of(document, "x")
+        config = clusterfile.resolve(
+            document, "x", name=None, nodes=nodes, network=network, proxy_mode="userspace", runtime="plain"
+        )
+    except ClusterFileError as error:
+        _assert_a_sentence(str(error))
+    else:
+        file = tmp_path_factory.getbasetemp() / "written.json"
+        file.write_bytes(dump(config))
+        assert load_cluster(file) == config
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60) | st.text(alphabet="ab:-[]{}&*!<|>%#'\"\n ?,0.1_~", max_size=60).map(str.encode))
+def test_whatever_bytes_a_file_holds_are_a_document_or_one_sentence(tmp_path_factory, raw):
+    file = tmp_path_factory.getbasetemp() / "cluster.yaml"
+    file.write_bytes(raw)
+    try:
+        assert isinstance(clusterfile.read(file), dict)
+    except ClusterFileError as error:
+        _assert_a_sentence(str(error))
+
+
+def _assert_a_sentence(told):
+    assert told.endswith(".")
+    assert told.isprintable()
+    assert len(told) < 1000
