@@ -121,7 +121,7 @@ def from_label_selector(selector: Mapping[str, Any] | None) -> LabelSelector:
     """A selector from a metav1.LabelSelector: None matches nothing, an empty one everything."""
     if selector is None:
         return NOTHING
-    found = [_requirement(key, "in", [value]) for key, value in (selector.get("matchLabels") or {}).items()]
+    found = [_requirement(key, "=", [value]) for key, value in (selector.get("matchLabels") or {}).items()]
     for expression in selector.get("matchExpressions") or ():
         operator = expression.get("operator", "")
         if operator not in _SET_OPERATORS:
