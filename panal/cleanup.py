@@ -6,9 +6,11 @@ Keeper, steward and command all come here: whoever survives the others cleans up
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +75,7 @@ def remove_files(paths: ClusterPaths) -> None:
     cgroups.remove(paths.root)
     if paths.root.exists():
         _unmount_below(os.fspath(paths.root))
-        _remove_tree(os.fspath(paths.root))
+        _remove_all(os.fspath(paths.root))
     for folder in (paths.root.parent, paths.root.parent.parent):
         with contextlib.suppress(OSError):
             os.rmdir(folder)
@@ -106,6 +108,13 @@ def forget_context(paths: ClusterPaths) -> None:
     path, own = Path(record["path"]), kubeconfig.load(paths.kubeconfig)
     if not path.exists():
         return
+    with kubeconfig.locked(path):
+        _take_out(path, own, record)
+
+
+def _take_out(path: Path, own: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    from . import kubeconfig
+
     context = own["current-context"]
     if _cluster(kubeconfig.load(path), context) != _cluster(own, context):
         return
@@ -179,6 +188,19 @@ def _unmount_below(folder: str) -> None:
         if point.startswith(folder + "/"):
             with contextlib.suppress(OSError):
                 linux.umount(point)
+
+
+def _remove_all(path: str) -> None:
+    """What ends only now may still write: then once more. Raises OSError when it doesn't stop."""
+    for _ in range(20):
+        try:
+            _remove_tree(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            time.sleep(0.02)
+    _remove_tree(path)
 
 
 def _remove_tree(path: str) -> None:

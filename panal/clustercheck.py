@@ -73,8 +73,8 @@ def _pool(config: ClusterConfig) -> Iterator[Complaint]:
     """The addresses that Services of type LoadBalancer get: of the LAN, and nobody's yet."""
     path, lan = "spec.loadBalancer.addresses", IPv4Network(config.lan)
     first, last = (IPv4Address(address) for address in config.load_balancer.addresses)
-    for address in (first, last):
-        yield from _inside(path, str(address), lan, "spec.lan")
+    for end in (first, last):
+        yield from _inside(path, str(end), lan, "spec.lan")
     for owner, _, address in residents(config):
         if owner != "spec.loadBalancer" and first <= IPv4Address(address) <= last:
             yield path, f"{first}-{last} holds {address}, the address of {owner}", "choose a range that is free"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import fcntl
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,33 @@ def write_private(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other clusters' commands and keepers from changing the file. Its folder is made. Raises OSError."""
+    folder = path.resolve().parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_writable(path: Path) -> None:
+    """Whether `merge` will be able to change the file, or make it. Raises KubeconfigError, OSError."""
+    target = path.resolve()
+    if target.exists():
+        load(path)
+        if not os.access(target, os.W_OK):
+            raise KubeconfigError(f"kubeconfig {path} is read-only")
+    folder = target.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise KubeconfigError(f"kubeconfig {path} can't be written: nothing can be made in {folder}")
 
 
 def user_kubeconfig(environ: Mapping[str, str]) -> Path:

@@ -108,6 +108,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"panal: {place}{error.strerror or error}.", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -35,19 +36,17 @@ class Keeper:
         self.control.close()
 
     def forget(self) -> None:
-        """It was not meant: wait until it has ended."""
+        """It was not meant: wait until it has ended. One that has got its word goes on."""
+        if self.control.fileno() < 0:
+            return
         self.control.close()
-        with_patience = os.pidfd_open(self.pid)
+        ended = os.pidfd_open(self.pid)
         try:
-            import select
-
-            poll = select.poll()
-            poll.register(with_patience, select.POLLIN)
-            if not poll.poll(2000):
+            if not select.select([ended], [], [], 2.0)[0]:
                 os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
         finally:
-            os.close(with_patience)
+            os.close(ended)
 
 
 def launch(paths: ClusterPaths, network: str, environ: Mapping[str, str], began: float) -> Keeper:

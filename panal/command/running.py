@@ -22,12 +22,23 @@ ANSWER_SECONDS = 10.0
 """How long a steward may take to answer: it always answers at once, unless it is stopped or the machine is."""
 
 
+def home(environ: Mapping[str, str]) -> Path:
+    """Where all clusters of this user lie. Raises Failure when nothing tells."""
+    try:
+        found = panal_home(environ)
+    except OSError as error:
+        raise Failure(f"the folder this was started in is gone ({error.strerror}); start it elsewhere.") from error
+    if not found.is_absolute():
+        raise Failure("there is no home folder for the cluster's files; set HOME, or name a folder with PANAL_HOME.")
+    return found
+
+
 def paths_of(name: str | None, environ: Mapping[str, str]) -> ClusterPaths:
     """Where the cluster of that name lies, whether it runs or not. Raises Failure for what is no name."""
     chosen = name or DEFAULT
     if not CLUSTER_NAME.fullmatch(chosen):
         raise Failure(f"{chosen!r} is no cluster name; use at most 32 lower-case letters, digits and hyphens.")
-    return ClusterPaths.of(panal_home(environ), chosen)
+    return ClusterPaths.of(home(environ), chosen)
 
 
 def cluster(name: str | None, environ: Mapping[str, str]) -> ClusterPaths:
@@ -38,9 +49,9 @@ def cluster(name: str | None, environ: Mapping[str, str]) -> ClusterPaths:
     paths = paths_of(name, environ)
     if answers(paths):
         return paths
-    others = [other for other in names(environ) if answers(ClusterPaths.of(panal_home(environ), other))]
+    others = [other for other in names(environ) if answers(ClusterPaths.of(home(environ), other))]
     if name is None and len(others) == 1:
-        return ClusterPaths.of(panal_home(environ), others[0])
+        return ClusterPaths.of(home(environ), others[0])
     if others:
         raise Failure(f"no cluster called {paths.root.name!r} runs here; name one with --name: {', '.join(others)}.")
     raise Failure(f"no cluster called {paths.root.name!r} runs here; start it with `panal up`.")
@@ -49,7 +60,7 @@ def cluster(name: str | None, environ: Mapping[str, str]) -> ClusterPaths:
 def names(environ: Mapping[str, str]) -> list[str]:
     """Every cluster that has a folder here."""
     try:
-        entries = sorted(os.listdir(panal_home(environ) / "clusters"))
+        entries = sorted(os.listdir(home(environ) / "clusters"))
     except OSError:
         return []
     return [entry for entry in entries if CLUSTER_NAME.fullmatch(entry)]

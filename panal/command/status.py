@@ -18,17 +18,17 @@ import click
 
 from panal import kubeconfig
 from panal.config import ClusterConfig
-from panal.paths import ClusterPaths, panal_home
+from panal.paths import ClusterPaths
 
 from .failure import Failure
-from .running import answers, ask, cluster, configuration, names, paths_of
+from .running import answers, ask, cluster, configuration, home, names, paths_of
 
 API_SECONDS = 2.0
 
 
 def status(name: str | None, environ: Mapping[str, str]) -> None:
     """Print one cluster's state, or of each one when there are several and none is named. Raises Failure."""
-    running = [other for other in names(environ) if answers(ClusterPaths.of(panal_home(environ), other))]
+    running = [other for other in names(environ) if answers(ClusterPaths.of(home(environ), other))]
     _tidy(environ, running)
     if name is None and len(running) > 1:
         chosen = [paths_of(other, environ) for other in running]
@@ -46,7 +46,7 @@ def _tidy(environ: Mapping[str, str], running: Sequence[str]) -> None:
     from .running import locked
 
     for name in names(environ):
-        paths = ClusterPaths.of(panal_home(environ), name)
+        paths = ClusterPaths.of(home(environ), name)
         if name in running:
             continue
         with contextlib.suppress(OSError), locked(paths) as lock:

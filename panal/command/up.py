@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,14 @@ import click
 
 from panal import cleanup
 from panal.config import ClusterConfig, dump
-from panal.paths import ClusterPaths, panal_home
+from panal.paths import ClusterPaths
 
-from .context import merge_context
+from .context import check, context_of, merge_context
+from .down import end
 from .failure import Failure
 from .launch import Keeper, launch
-from .resolve import Resolved, Wish, guess_network, name_of, probe, read, resolve
-from .running import answers, configuration, follow, locked, names
+from .resolve import Document, Resolved, Wish, guess_network, name_of, probe, read, resolve
+from .running import answers, configuration, follow, home, locked, names
 
 API_PORT, HTTP_PORT = 6443, 8080
 """Ports on 127.0.0.1 that are taken when they are free and nothing else was asked for."""
@@ -35,30 +37,58 @@ __all__ = ["Wish", "up"]
 
 
 def up(wish: Wish, environ: Mapping[str, str]) -> None:
-    """Start the cluster. Raises Failure."""
+    """Start the cluster. Raises Failure. Interrupted, it takes away what it has begun."""
     began = process_start()
     document = read(wish)
-    paths = ClusterPaths.of(panal_home(environ), name_of(wish, document))
+    paths = ClusterPaths.of(home(environ), name_of(wish, document))
     _check_place(paths)
-    with ExitStack() as stack:
-        lock = _take_place(paths, stack)
-        keeper = launch(paths, guess_network(wish, document), environ, began)
-        stack.push(lambda kind, *_: keeper.forget() if kind is not None else None)
-        resolved = resolve(wish, document, probe(environ))
-        _check_length(_sockets(resolved.config, paths), paths)
-        _check_neighbours(resolved.config, environ)
-        for note in resolved.notes:
-            click.echo(f"         {note}")
-        _start(resolved, paths, keeper, lock)
-    try:
-        target, context = _show_stages(paths, environ)
-    except KeyboardInterrupt:
-        from .down import end
-
-        click.echo("panal: interrupted; taking the cluster down again.", err=True)
-        end(paths)
-        sys.exit(130)
+    mine = False
+    with _one_interruption():
+        try:
+            with ExitStack() as stack:
+                lock = _take_place(paths, stack)
+                mine = True
+                keeper = launch(paths, guess_network(wish, document), environ, began)
+                stack.push(lambda kind, *_: keeper.forget() if kind is not None else None)
+                _start(_resolve(wish, document, paths, environ), paths, keeper, lock)
+            target, context = _show_stages(paths, environ)
+        except KeyboardInterrupt:
+            click.echo("panal: interrupted; taking the cluster down again.", err=True)
+            if mine:
+                end(paths)
+            sys.exit(130)
     _closing_words(configuration(paths), target, context)
+
+
+@contextmanager
+def _one_interruption() -> Iterator[None]:
+    """Whatever ends the command (Control-C, kill, the terminal's end) is a KeyboardInterrupt, and comes only once."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def interrupt(number: int, frame: object) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _resolve(wish: Wish, document: Document | None, paths: ClusterPaths, environ: Mapping[str, str]) -> Resolved:
+    check(environ)
+    resolved = resolve(wish, document, probe(environ))
+    _check_length(_sockets(resolved.config, paths), paths)
+    _check_neighbours(resolved.config, environ)
+    for note in resolved.notes:
+        click.echo(f"         {note}")
+    return resolved
 
 
 def process_start() -> float:
@@ -96,7 +126,7 @@ def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None
     if config.network != "loopback":
         return
     for name in names(environ):
-        other = ClusterPaths.of(panal_home(environ), name)
+        other = ClusterPaths.of(home(environ), name)
         if name != config.name and answers(other) and configuration(other).network == "loopback":
             raise Failure(
                 f"the cluster {name!r} has the loopback network's addresses; take it down with "
@@ -222,24 +252,27 @@ def _show_stages(paths: ClusterPaths, environ: Mapping[str, str]) -> tuple[Path,
     for event in follow(paths, {"do": "follow"}, None):
         if event.get("failed"):
             reason = f"{event['detail']}"
-            _end_failed(paths)
+            end(paths)
             raise Failure(f"the cluster could not start: {reason}; correct that and run `panal up` again.")
         click.echo(f"{event['seconds']:6.2f} s {event['stage']:<26} {event['detail']}")
         if event["stage"] == API_ANSWERS:
-            merged = merge_context(paths, environ)
+            merged = _merge(paths, environ)
         if event.get("last"):
-            return merged or merge_context(paths, environ)
+            return merged or _merge(paths, environ)
     log = paths.logs / "steward.log"
     words = log.read_text(errors="replace").strip().splitlines()[-5:] if log.exists() else []
-    _end_failed(paths)
+    end(paths)
     told = " | ".join(words) or "it left no word"
     raise Failure(f"the steward ended before the cluster was usable ({told}); what it had made is removed.")
 
 
-def _end_failed(paths: ClusterPaths) -> None:
-    from .down import end
-
-    end(paths)
+def _merge(paths: ClusterPaths, environ: Mapping[str, str]) -> tuple[Path, str]:
+    """Where the context is now. The user's kubeconfig was writable a second ago; if not any more, it is said."""
+    try:
+        return merge_context(paths, environ)
+    except Failure as failure:
+        click.echo(f"panal: {failure}", err=True)
+        return paths.kubeconfig, context_of(paths)
 
 
 def _closing_words(config: ClusterConfig, target: Path, context: str) -> None:
