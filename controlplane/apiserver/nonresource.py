@@ -32,7 +32,7 @@ async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Q
     if path == "/.well-known/openid-configuration":
         return json(_configuration(parts))
     if path.startswith("/openapi/"):
-        return await _openapi(path, query, request.headers.get("If-None-Match", ""))
+        return await _openapi(path, query, request)
     if path == "/":
         return json({"paths": _PATHS})
     return None
@@ -51,24 +51,31 @@ def _health(name: str, query: Query) -> Answer:
     return text(f"{lines}{name} check passed\n")
 
 
-async def _openapi(path: str, query: Query, known: str) -> Answer | None:
+async def _openapi(path: str, query: Query, request: web.BaseRequest) -> Answer | None:
     """Documents of some megabytes: made beside the event loop, and kept by clients that know their hash."""
     from . import openapi
+    from .protobuf import openapi as swagger
 
     if path == "/openapi/v3":
         return json(await asyncio.to_thread(openapi.index))
-    document = path.removeprefix("/openapi/v3/")
+    content_type = "application/json"
     try:
-        body = await asyncio.to_thread(openapi.v2 if path == "/openapi/v2" else lambda: openapi.v3(document))
+        if path != "/openapi/v2":
+            document = path.removeprefix("/openapi/v3/")
+            body = await asyncio.to_thread(lambda: openapi.v3(document))
+        elif swagger.accepted(request.headers.get("Accept", "")):
+            body, content_type = await asyncio.to_thread(openapi.v2_protobuf), swagger.MEDIA
+        else:
+            body = await asyncio.to_thread(openapi.v2)
     except KeyError:
         return None
     tag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
     headers = {"ETag": tag, "Vary": "Accept"}
     if query.get("hash"):
         headers["Cache-Control"] = "public, immutable"
-    if known == tag:
+    if request.headers.get("If-None-Match", "") == tag:
         return Answer(b"", 304, headers=headers)
-    return Answer(body, headers=headers)
+    return Answer(body, content_type=content_type, headers=headers)
 
 
 def _configuration(parts: Parts) -> dict[str, object]:

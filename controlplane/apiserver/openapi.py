@@ -96,20 +96,44 @@ def v3(path: str) -> bytes:
 
 @cache
 def v2() -> bytes:
-    """The Swagger 2.0 document."""
+    """The Swagger 2.0 document as JSON."""
+    return orjson.dumps(_swagger(), option=orjson.OPT_SORT_KEYS)
+
+
+@cache
+def v2_protobuf() -> bytes:
+    """The same as protobuf, for kubectl before 1.29."""
+    from .protobuf import openapi
+
+    return openapi.encode(_swagger())
+
+
+def _swagger() -> Node:
     paths: Node = {}
     for item in all_resources():
         paths.update({path: _swagger_path(found) for path, found in _paths(item).items()})
-    definitions = {name: _convert(schema().definition(name), "#/definitions/") for name in schema().names()}
-    return orjson.dumps(
-        {
-            "swagger": "2.0",
-            "info": {"title": "Kubernetes", "version": VERSION["gitVersion"]},
-            "paths": paths,
-            "definitions": definitions,
-        },
-        option=orjson.OPT_SORT_KEYS,
-    )
+    definitions = {
+        name: _plain_references(_convert(schema().definition(name), "#/definitions/")) for name in schema().names()
+    }
+    return {
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": VERSION["gitVersion"]},
+        "paths": paths,
+        "definitions": definitions,
+    }
+
+
+def _plain_references(node: Any) -> Any:
+    """References stand beside their description, not in an allOf: clients of Swagger 2.0 follow only those."""
+    if isinstance(node, list):
+        return [_plain_references(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    match node.get("allOf"):
+        case [{"$ref": str(reference)}]:
+            kept = {key: value for key, value in node.items() if key == "description" or key.startswith("x-")}
+            return {**kept, "$ref": reference}
+    return {key: _plain_references(value) for key, value in node.items()}
 
 
 def _closure(names: set[str]) -> list[str]:

@@ -46,7 +46,8 @@ async def create(parts: Parts, call: Call) -> Answer:
 
 
 def _seconds(spec: dict[str, Any]) -> int:
-    value = spec.get("expirationSeconds", _DEFAULT_SECONDS)
+    value = spec.get("expirationSeconds")
+    value = _DEFAULT_SECONDS if value is None else value
     errors: list[FieldError] = []
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadRequest("spec.expirationSeconds is not an integer")
