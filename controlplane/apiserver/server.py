@@ -1,7 +1,7 @@
 """The HTTP side: one coroutine takes a request from its bytes to its answer, the same way for all of them.
 
-parse -> authenticate -> authorize -> find the handler -> answer; every StatusError becomes a Status object, and
-whatever else goes wrong is logged and answered 500 without its details.
+parse -> authenticate (and act as somebody else, where asked and allowed) -> authorize -> find the handler -> answer;
+every StatusError becomes a Status object, and whatever else goes wrong is logged and answered 500 without its details.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiohttp import web
 from panal import resources
 from panal.errors import MethodNotSupported, NotFound, StatusError
 
-from . import answers, discovery, handlers, reviews, streams, subresources
+from . import answers, discovery, handlers, impersonation, reviews, streams, subresources
 from .answers import Answer
 from .authn import User
 from .authz import Attributes
@@ -67,7 +67,13 @@ class Application:
     def _authenticate(self, request: web.BaseRequest) -> User:
         transport = request.transport
         certificate = transport.get_extra_info("peercert") if transport is not None else None
-        return self._parts.authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+        user = self._parts.authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+        wanted = impersonation.requested(request.headers.items())
+        if wanted is None:
+            return user
+        for need in wanted.needs:
+            self._parts.authorizer.require(user, need)
+        return wanted.user
 
     async def _path(self, request: web.BaseRequest, target: Target, query: Query) -> Answer:
         if target.path.startswith("/api") and request.method in ("GET", "HEAD"):

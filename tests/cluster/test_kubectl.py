@@ -99,7 +99,10 @@ def test_describe_node_lists_what_is_committed(cluster: Cluster) -> None:
 def test_a_namespace_goes_with_all_it_holds(cluster: Cluster) -> None:
     cluster.kubectl("create", "namespace", "short")
     until(lambda: cluster.get("serviceaccount", "default", "-n", "short"))
-    cluster.kubectl("create", "deployment", "inside", "--image=busybox", "-n", "short", "--", "sleep", "1000")
+    ends_when_told = "trap exit TERM; sleep 1000 & wait"  # a bare `sleep` is process 1 and ignores SIGTERM for 30 s
+    cluster.kubectl(
+        "create", "deployment", "inside", "--image=busybox", "-n", "short", "--", "sh", "-c", ends_when_told
+    )  # fmt: skip
     cluster.kubectl("rollout", "status", "deployment/inside", "-n", "short", "--timeout=30s")
     cluster.kubectl("delete", "namespace", "short", "--timeout=60s")
     assert "NotFound" in cluster.kubectl("get", "namespace", "short", check=False)
@@ -121,6 +124,12 @@ def test_mistakes_are_answered_in_kubernetes_words(cluster: Cluster) -> None:
 
 def test_who_may_do_what(cluster: Cluster) -> None:
     assert cluster.kubectl("auth", "can-i", "delete", "nodes").strip() == "yes"
+    somebody = ("--as=jane", "--as-group=developers")
+    assert cluster.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo}", *somebody) == (
+        '{"groups":["developers","system:authenticated"],"username":"jane"}'
+    )
+    refused = cluster.kubectl("delete", "pod", "any", *somebody, check=False)
+    assert 'pods "any" is forbidden: User "jane" cannot delete resource "pods"' in refused
     answer = cluster.kubectl(
         "auth", "can-i", "list", "secrets", "--as=system:serviceaccount:default:default", check=False
     )

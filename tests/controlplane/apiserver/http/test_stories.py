@@ -151,6 +151,25 @@ async def test_who_has_no_role_is_told_so(jane: Http) -> None:
     assert (await jane("GET", "/version"))[0] == 200
 
 
+async def test_only_who_may_acts_as_somebody_else(admin: Http, jane: Http) -> None:
+    code, who = await admin(
+        "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, Impersonate_User="bob", Impersonate_Group="ops"
+    )
+    assert (code, who["status"]["userInfo"]) == (201, {"username": "bob", "groups": ["ops", "system:authenticated"]})
+    code, refused = await admin("GET", CONFIGMAPS, Impersonate_User="bob")
+    assert (code, refused["message"]) == (
+        403,
+        'configmaps is forbidden: User "bob" cannot list resource "configmaps" in API group "" '
+        'in the namespace "default"',
+    )
+    code, refused = await jane("GET", "/api", Impersonate_User="admin", Impersonate_Group="system:masters")
+    assert (code, refused["message"]) == (
+        403,
+        'users "admin" is forbidden: User "jane" cannot impersonate resource "users" in API group "" '
+        "at the cluster scope",
+    )
+
+
 async def test_a_role_takes_effect_with_its_binding(admin: Http, jane: Http) -> None:
     rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
     role = {"metadata": {"name": "r"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]}
