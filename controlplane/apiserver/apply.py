@@ -191,12 +191,14 @@ def apply(
     now: str,
     subresource: str = "",
     reset_status: bool = True,
+    ceded: Set | None = None,
     default: Callable[[Object], None] | None = None,
 ) -> Object:
     """The object after applying `applied` for `manager`. Raises Conflict with a cause for every contested field.
 
     `applied` is a decoded object (`decode` with `complete=False`: without what Kubernetes would fill in). The answer is
-    a new object, or `live` itself when nothing changed. `default` fills in defaults, which nobody owns.
+    a new object, or `live` itself when nothing changed. `default` fills in defaults, which nobody owns. Over `ceded`
+    fields there are no conflicts.
     """
     if applied.get("metadata", {}).get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
@@ -214,7 +216,7 @@ def apply(
     changed, removed = fieldsets.compare(kind, before, result)
     changed, removed = _owned(changed, subresource, reset_status), _owned(removed, subresource, reset_status)
     if not force:
-        _refuse_conflicts(others, changed)
+        _refuse_conflicts(others, fieldsets.difference(changed, ceded or {}))
     if live is not None and result == before and last is not None and last["fieldsV1"] == declared:
         return live
     lost = fieldsets.union(changed, removed)

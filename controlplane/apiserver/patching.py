@@ -10,6 +10,7 @@ import orjson
 from panal.errors import BadRequest, UnsupportedMediaType, conflict
 from panal.resources import Resource
 
+from . import lastapplied
 from . import patch as patch_kinds
 from .apply import apply, check_manager
 from .context import Call
@@ -87,7 +88,7 @@ def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], 
     strategy = strategy_for(call.resource)
 
     def merged(live: dict[str, Any] | None) -> dict[str, Any]:
-        return apply(
+        result = apply(
             call.resource,
             live,
             applied,
@@ -95,8 +96,10 @@ def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], 
             force=call.query.flag("force"),
             now=call.timestamp,
             subresource=call.target.subresource,
+            ceded=lastapplied.ceded(call.resource, live, call.manager),
             default=strategy.default,
         )
+        return lastapplied.followed(result, applied, call.manager)
 
     def new() -> dict[str, Any]:
         if uid := applied["metadata"].get("uid"):
