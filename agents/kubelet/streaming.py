@@ -70,14 +70,14 @@ class Streaming:
             raise Refused(400, "the command is too long")
         container = self._running_container(request)
         opened = self._runtime.open_exec(container.id, command, streams=asked.streams, tty=asked.tty)
-        return await self._serve(request, asked, opened, "error executing command in container")
+        return await self._serve(request, asked, opened, channels.exited, "error executing command in container")
 
     async def _attach(self, request: web.Request) -> web.StreamResponse:
         asked = asked_streams(request)
         container = self._running_container(request)
         asked = Asked(asked.streams, asked.tty or container.config.tty)
         opened = self._runtime.attach(container.id, streams=asked.streams)
-        return await self._serve(request, asked, opened, "error attaching to container")
+        return await self._serve(request, asked, opened, lambda _: channels.succeeded(), "error attaching to container")
 
     async def _port_forward(self, request: web.Request) -> web.StreamResponse:
         pod = self._worker(request).pod
@@ -117,12 +117,13 @@ class Streaming:
         request: web.Request,
         asked: Asked,
         opened: AbstractAsyncContextManager[Session],
+        ending: Callable[[int], bytes],
         failure: str,
     ) -> web.StreamResponse:
         response, remote = await _accept(request, asked)
         try:
             async with opened as session:
-                status = channels.exited(await carry(session, remote))
+                status = ending(await carry(session, remote))
         except ConnectionError:
             _log.debug("the user of %s has gone", request.path)
             await remote.close()
