@@ -51,7 +51,7 @@ def resolv(pod: Pod, *, cluster_dns: str, domain: str, node: Resolv) -> Resolv:
             base = node
         case _:
             suffixes = [f"{podspec.namespace(pod)}.svc.{domain}", f"svc.{domain}", domain]
-            base = Resolv([cluster_dns], suffixes, ["ndots:5"])
+            base = Resolv([cluster_dns], [*suffixes, *node.searches], ["ndots:5"])
     return _merged(base, pod["spec"].get("dnsConfig") or {})
 
 

@@ -77,7 +77,9 @@ def test_a_pod_sees_its_environment_its_volumes_and_its_names(cluster: Cluster) 
     assert lines["scratch"] == "kept"
     if cluster.variant.network == "netns":
         assert lines["hosts"] == "1 1"
-    assert lines["search"] == "search default.svc.cluster.local svc.cluster.local cluster.local"
+    searches = lines["search"].split()  # the machine's own may follow where its resolvers are the node's
+    assert searches[:4] == ["search", "default.svc.cluster.local", "svc.cluster.local", "cluster.local"]
+    assert len(searches) == 4 or cluster.variant.network == "loopback"
     assert 'app="witness"' in lines["labels"]
     assert "to-stderr" in log
     cluster.kubectl("delete", "pod", "witness", "--grace-period=1", "--timeout=20s")

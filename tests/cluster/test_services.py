@@ -45,9 +45,13 @@ spec:
         env:
         - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
         - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
-        readinessProbe: {tcpSocket: {port: 7000}, periodSeconds: 1}
-        volumeMounts: [{name: app, mountPath: /app}]
-      volumes: [{name: app, configMap: {name: echo}}]
+        startupProbe: {tcpSocket: {port: 7000}, periodSeconds: 1}
+        readinessProbe:
+          exec: {command: [sh, -c, "test ! -e $PANAL_ROOT/state/closed"]}
+          periodSeconds: 1
+          failureThreshold: 1
+        volumeMounts: [{name: app, mountPath: /app}, {name: state, mountPath: /state}]
+      volumes: [{name: app, configMap: {name: echo}}, {name: state, emptyDir: {}}]
 ---
 apiVersion: v1
 kind: Service
@@ -157,7 +161,24 @@ def test_a_pod_finds_services_by_name(echo: Cluster) -> None:
     echo.kubectl("delete", "pod", "asker", "--timeout=20s")
 
 
-def test_a_pod_that_is_not_ready_leaves_the_service_at_once(echo: Cluster) -> None:
+def test_a_pod_that_is_not_ready_gets_no_connections(echo: Cluster) -> None:
+    address = echo.get("service", "echo")["spec"]["clusterIP"]
+    pod = echo.get("pods", "-l", "app=echo")["items"][0]["metadata"]["name"]
+
+    def asked() -> set[str]:
+        return answers(echo, "nodoa", ASK_TCP, address, 7001)
+
+    echo.kubectl("exec", pod, "--", "sh", "-c", "touch $PANAL_ROOT/state/closed")
+    until(lambda: len(others := asked()) == 2 and pod not in others, what="the two others")
+    slices = echo.get("endpointslices", "-l", "kubernetes.io/service-name=echo")["items"]
+    ready = {end["targetRef"]["name"]: end["conditions"]["ready"] for each in slices for end in each["endpoints"]}
+    assert len(ready) == 3
+    assert [name for name, is_ready in ready.items() if not is_ready] == [pod]
+    echo.kubectl("exec", pod, "--", "sh", "-c", "rm $PANAL_ROOT/state/closed")
+    until(lambda: len(asked()) == 3, what="all three again")
+
+
+def test_a_service_follows_the_number_of_its_pods(echo: Cluster) -> None:
     echo.kubectl("scale", "deployment", "echo", "--replicas=1")
     address = echo.get("service", "echo")["spec"]["clusterIP"]
     until(lambda: len(answers(echo, "nodoa", ASK_TCP, address, 7001)) == 1, what="one pod left")

@@ -9,7 +9,9 @@ import pytest
 from panal.agents.kubelet.dns import Resolv, parse, resolv
 
 NODE = parse("# the node's\nnameserver 192.168.0.2\nsearch miempresa.com .\noptions edns0\n")
-CLUSTER = Resolv(["10.10.1.10"], ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"], ["ndots:5"])
+SEARCHES = ["default.svc.cluster.local", "svc.cluster.local", "cluster.local", "miempresa.com"]
+"""The cluster's own, and then the node's."""
+CLUSTER = Resolv(["10.10.1.10"], SEARCHES, ["ndots:5"])
 
 
 @pytest.mark.parametrize(
