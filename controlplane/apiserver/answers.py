@@ -51,7 +51,10 @@ async def response(answer: Answer, *, media: str, gzip_accepted: bool) -> web.Re
     """The HTTP response. An object in JSON is turned into YAML or protobuf if the client asked for that."""
     body, content_type = answer.body, answer.content_type
     if media != JSON and body and content_type.partition(";")[0] == JSON:
-        body, content_type = _in_media(body, content_type, media)
+        if len(body) < GZIP_FROM:
+            body, content_type = _in_media(body, content_type, media)
+        else:  # long lists take a while: other requests go on meanwhile
+            body, content_type = await asyncio.to_thread(_in_media, body, content_type, media)
     headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private", **answer.headers}
     if gzip_accepted and len(body) >= GZIP_FROM and "Content-Encoding" not in headers:
         body = await asyncio.to_thread(gzip.compress, body, 1)

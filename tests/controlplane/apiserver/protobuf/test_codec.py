@@ -27,7 +27,8 @@ MOMENT = "2026-03-04T05:06:07Z"
 def objects() -> list[dict[str, Any]]:
     """What a real Kubernetes stored, one of many kinds."""
     text = RECORDED.read_text().replace('"TIME"', f'"{MOMENT}"').replace('"MICROTIME"', '"2026-03-04T05:06:07.000008Z"')
-    return [case["response"] for case in json.loads(text)["cases"] if case["code"] == 201]
+    found: list[dict[str, Any]] = [case["response"] for case in json.loads(text)["cases"] if case["code"] == 201]
+    return found
 
 
 OBJECTS = objects()
