@@ -112,7 +112,7 @@ class Application:
             found = subresources.find(resource, target.subresource, target.verb)
         elif target.verb in resource.verbs or (target.verb == "get" and "get" in resource.verbs):
             found = reviews.find(resource.plural) or handlers.VERBS.get(target.verb)
-            if resource.namespaced and not target.namespace and target.verb in ("create", "deletecollection"):
+            if not _complete(target, resource):
                 found = None
         else:
             found = None
@@ -121,6 +121,13 @@ class Application:
                 raise _nothing()
             raise MethodNotSupported("the server does not allow this method on the requested resource", details={})
         return found
+
+
+def _complete(target: Target, resource: resources.Resource) -> bool:
+    """Whether the path leads where the verb can be done: to one object, or to a collection in its namespace."""
+    if target.verb in ("create", "update", "patch", "delete") and (target.name == "") != (target.verb == "create"):
+        return False
+    return bool(target.namespace) or not resource.namespaced or target.verb in ("list", "watch")
 
 
 def _media(request: web.BaseRequest) -> str:
