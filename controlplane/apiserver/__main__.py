@@ -20,6 +20,7 @@ from panal.tasks import run_until_signal
 from ..store.contract import StoreError
 from ..store.sqlite import SQLiteStore
 from . import bootstrap, edge, housekeeping, kubernetesservice, options
+from .admission import VALIDATING, escalation
 from .allocation import Ranges
 from .authn import Authenticator
 from .authz import Authorizer
@@ -96,13 +97,14 @@ async def _run(chosen: Options) -> None:
 def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> Parts:
     rng = random.Random(os.urandom(32))
     ranges = Ranges(chosen.service_cluster_ip_range, chosen.service_node_port_range)
+    authorizer = Authorizer(cache)
     return Parts(
         options=chosen,
         cache=cache,
-        registry=Registry(store, cache, rng, ranges),
+        registry=Registry(store, cache, rng, ranges, (escalation.guard(authorizer), *VALIDATING)),
         reader=Reader(cache, store),
         authenticator=Authenticator(cache, signing, time.time),
-        authorizer=Authorizer(cache),
+        authorizer=authorizer,
         keys=signing,
         kubelets=Kubelets(chosen),
         now=time.time,

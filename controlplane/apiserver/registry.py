@@ -51,13 +51,21 @@ class Written:
 class Registry:
     """Writes of one API server."""
 
-    def __init__(self, store: Store, cache: Cache, rng: random.Random, ranges: allocation.Ranges) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        rng: random.Random,
+        ranges: allocation.Ranges,
+        validating: tuple[admission.Plugin, ...] = admission.VALIDATING,
+    ) -> None:
         self._store = store
         self._ranges = ranges
         self._cache = cache
         self._rng = rng
         self._stored = StoredObjects(cache)
         self._mutating = admission.mutating(in_loopback())
+        self._validating = validating
         self._allocating = asyncio.Lock()
         self._quotas = cache.shelf(keys.location(RESOURCEQUOTAS))
         self._in_namespace: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -102,7 +110,7 @@ class Registry:
             raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), errors)
         self._allocate(ctx, resource, obj, None)
         strategy.canonicalize(obj)
-        admission.admit(admission.VALIDATING, attributes, self._stored)
+        admission.admit(self._validating, attributes, self._stored)
 
     def _turn(self, ctx: RequestContext, resource: Resource) -> AbstractAsyncContextManager[object]:
         """Writes that depend on what else is there take their turn.
@@ -143,6 +151,7 @@ class Registry:
             old=old,
             user=ctx.user,
             rng=self._rng,
+            groups=ctx.groups,
         )
 
     async def update(
@@ -228,7 +237,7 @@ class Registry:
         if not ctx.subresource:
             self._allocate(ctx, resource, new, old)
         strategy.canonicalize(new)
-        admission.admit(admission.VALIDATING, attributes, self._stored)
+        admission.admit(self._validating, attributes, self._stored)
 
     async def delete(self, ctx: RequestContext, resource: Resource, options: DeleteOptions) -> Written:
         """Delete, or mark for deletion what has finalizers or time to end. Raises NotFound, Conflict."""

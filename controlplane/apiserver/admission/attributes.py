@@ -33,6 +33,8 @@ class Attributes:
     old: Object | None
     user: str
     rng: random.Random
+    groups: tuple[str, ...] = ()
+    """The user's."""
 
     def creates(self, resource: Resource) -> bool:
         """Whether this creates an object of that resource itself."""
