@@ -31,7 +31,7 @@ class Remote(Protocol):
         """Tell how it ended, a Status object, and close. Raises nothing."""
 
     async def close(self) -> None:
-        """Close without a word. Raises nothing."""
+        """Close without a word; twice is no error. Raises nothing."""
 
 
 async def carry(session: Session, remote: Remote) -> int:

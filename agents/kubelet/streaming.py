@@ -126,11 +126,12 @@ class Streaming:
                 status = ending(await carry(session, remote))
         except ConnectionError:
             _log.debug("the user of %s has gone", request.path)
-            await remote.close()
         except RuntimeFailure as error:
             await remote.finish(channels.failed(f"{failure}: {error}"))
         else:
             await remote.finish(status)
+        finally:
+            await remote.close()
         return response
 
 
