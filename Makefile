@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test lint unit cluster bench-boot clean
+.PHONY: help setup demo demo-down test test-all lint unit cluster bench-boot clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -24,6 +24,9 @@ demo-down: setup ## End the demo's cluster
 
 test: setup lint ## Everything CI checks: style, types, import contracts, all tests
 	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
+	@PANAL_TEST_ALL=1 .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .
