@@ -49,10 +49,11 @@ def test_who_may_write_roles_gives_no_more_than_he_has(apiserver: ApiServer) -> 
     assert code == 201
     everything = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
     code, body = as_user(apiserver, "joe", f"{RBAC}/clusterroles", {"metadata": {"name": "all"}, "rules": everything})
+    who = 'user "joe" (groups=["devs" "system:authenticated"])'
     assert (code, body["message"]) == (
         403,
-        'clusterroles.rbac.authorization.k8s.io "all" is forbidden: user "joe" (groups=["devs" "system:authenticated"]) '
-        'is attempting to grant RBAC permissions not currently held:\n{APIGroups:["*"], Resources:["*"], Verbs:["*"]}',
+        f'clusterroles.rbac.authorization.k8s.io "all" is forbidden: {who} is attempting to grant RBAC permissions '
+        'not currently held:\n{APIGroups:["*"], Resources:["*"], Verbs:["*"]}',
     )
     master = {**binding, "metadata": {"name": "mine"}, "roleRef": {**reference, "name": "cluster-admin"}}
     code, body = as_user(apiserver, "joe", f"{RBAC}/clusterrolebindings", master)
