@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -135,10 +136,15 @@ class Run:
             *self.command("up", *self.arguments),
             env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as group:
-            group.create_task(self._returns(up))
-            group.create_task(self._api())
-            group.create_task(self._dns())
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as group:
+                group.create_task(self._returns(up))
+                group.create_task(self._api())
+                group.create_task(self._dns())
+        finally:
+            if up.returncode is None:  # a stage took too long, or Ctrl-C: what it started is taken down by `down`
+                up.kill()
+                await up.wait()
         return self.seconds
 
     def note(self, stage: str, when: float | None = None) -> None:
@@ -218,12 +224,14 @@ class Run:
 
     async def _dns(self) -> None:
         """Ask the cluster's DNS from a node, in a process of our own inside the cluster's namespaces."""
-        while not (self.paths.root / "steward.pid").exists() or not self.paths.config.exists():
+        while not _written(self.paths.root / "steward.pid") or not self.paths.config.exists():
             await asyncio.sleep(0.005)
         ours, theirs = os.pipe()
         if (child := os.fork()) == 0:
             try:
                 os.write(theirs, repr(_first_dns_answer(self.paths)).encode())
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(0)
         os.close(theirs)
@@ -256,7 +264,17 @@ class Run:
             return [await _create_to_ready(client, f"timed-{number}") for number in range(count)]
 
     def down(self) -> None:
-        subprocess.run(self.command("down"), env=self.environ, check=True, stdout=subprocess.DEVNULL)
+        """End the cluster, however far it came. Not `check`: the failure that led here is the one to be told."""
+        quiet = subprocess.DEVNULL
+        subprocess.run(self.command("down"), env=self.environ, check=False, stdout=quiet, stderr=quiet)
+
+
+def _written(file: Path) -> bool:
+    """Whether it is there and has content: a file appears before its content does."""
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _ready(obj: dict[str, Any]) -> bool:
