@@ -190,10 +190,12 @@ def test_files_are_copied_in_and_out(cluster: Cluster, kubectl: list[str], box: 
     source, back = cluster.user.home / "source", cluster.user.home / "back"
     source.write_bytes(os.urandom(1_000_000))
     source.chmod(0o644)
-    target = f"{box}:/tmp/copied"
+    path = f"/tmp/{cluster.user.home.name}-copied"  # in the plain runtime this is the machine's own /tmp
+    target = f"{box}:{path}"
     assert run(cluster, [*kubectl, "cp", str(source), target]).returncode == 0
     assert run(cluster, [*kubectl, "cp", target, str(back)]).returncode == 0
     assert back.read_bytes() == source.read_bytes()
+    assert run(cluster, [*kubectl, "exec", box, "--", "rm", path]).returncode == 0
     back.unlink()
 
 
