@@ -168,7 +168,7 @@ def test_a_kube_proxy_killed_is_restarted(miempresa: Cluster) -> None:
 
 def test_the_api_server_killed_comes_back_and_no_acknowledged_write_is_lost(miempresa: Cluster) -> None:
     page_again(miempresa)
-    for number in range(3):
+    for number in range(2):
         miempresa.kubectl("create", "configmap", f"kept-{number}", f"--from-literal=n={number}")
         miempresa.kill("kube-apiserver", "--advertise-address")
         until(lambda: miempresa.get("nodes")["items"], what="the API server's return")
