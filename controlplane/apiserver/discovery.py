@@ -75,9 +75,7 @@ def _resources(group_version: str) -> Answer:
             return text("404 page not found\n", 404)
         raise StatusError("the server could not find the requested resource", code=404, reason="NotFound", details={})
     listed = [_with_hash(group_version, entry) for entry in entries]
-    return json(
-        {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}
-    )
+    return json({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed})
 
 
 def _with_hash(group_version: str, entry: dict[str, Any]) -> dict[str, Any]:
