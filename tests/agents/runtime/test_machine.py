@@ -44,15 +44,15 @@ def test_other_folders_are_shown_read_only() -> None:
 
 def test_homes_and_panals_files_are_hidden_where_they_would_be_seen() -> None:
     view = debian(
-        private=("/root", "/home/ana", "/var/lib/panal", "/var/lib/panal/clusters/x", "/work/me"), more=("work",)
+        private=("/root", "/home/ana", "/var/lib/panal", "/var/lib/panal/clusters/x", "/vault/me"), more=("vault",)
     )
-    assert view.hidden == ("/var/lib/panal", "/work/me")
+    assert view.hidden == ("/var/lib/panal", "/vault/me")
 
 
 def test_the_interpreter_stays_visible_in_a_hidden_home() -> None:
-    needed = ("/usr", "/home/ana/venv", "/home/ana/venv/lib", "/root/src", "/work/me/panal")
-    view = debian(private=("/home/ana", "/work/me"), needed=needed, more=("work",))
-    assert view.needed == ("/home/ana/venv", "/root/src", "/work/me/panal")
+    needed = ("/usr", "/home/ana/venv", "/home/ana/venv/lib", "/root/src", "/vault/me/panal")
+    view = debian(private=("/home/ana", "/vault/me"), needed=needed, more=("vault",))
+    assert view.needed == ("/home/ana/venv", "/root/src", "/vault/me/panal")
 
 
 def test_mounts_of_the_machine_stay_visible() -> None:
