@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,6 +13,8 @@ from typing import Any
 import pytest
 
 from panal.client import Client
+
+from ..ports import free_port
 
 
 def server_module() -> ModuleType:
@@ -62,9 +63,7 @@ async def client(loopback_apiserver: Any) -> AsyncIterator[Client]:
 @pytest.fixture
 def port() -> int:
     """A port that nobody uses, for addresses of 127/8 that parallel tests may share."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +12,8 @@ from aiohttp import web
 
 from panal.agents.kubelet.handlers import Handlers, Outcome, Target
 from panal.agents.runtime.contract import ExecResult, RuntimeFailure
+
+from ...ports import free_port
 
 
 class Streams:
@@ -62,12 +63,6 @@ async def site() -> AsyncIterator[tuple[int, list[web.Request]]]:
         await runner.cleanup()
 
 
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     ("path", "success", "output"),
     [
@@ -87,7 +82,7 @@ async def test_http_is_well_from_200_to_399(path: str, success: bool, output: st
 
 
 async def test_http_that_nobody_answers_is_told_as_go_would() -> None:
-    port = closed_port()
+    port = free_port()
     found = await run({"httpGet": {"path": "/x", "port": port}})
     where = f"127.0.0.1:{port}"
     assert found == Outcome(False, f'Get "http://{where}/x": dial tcp {where}: connect: connection refused')
@@ -99,7 +94,7 @@ async def test_http_that_nobody_answers_is_told_as_go_would() -> None:
 async def test_tcp() -> None:
     async with site() as (port, _):
         assert await run({"tcpSocket": {"port": port}}) == Outcome(True, "")
-    port = closed_port()
+    port = free_port()
     words = f"dial tcp 127.0.0.1:{port}: connect: connection refused"
     assert await run({"tcpSocket": {"port": port}}) == Outcome(False, words)
     assert (await run({"tcpSocket": {"port": "none"}})).output == "couldn't find port: none"

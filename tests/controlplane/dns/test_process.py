@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 from panal.client import Client
 from panal.resources import ENDPOINTSLICES, INGRESSES, SERVICES
 
+from ...ports import free_port
 from ..apiserver.http.conftest import ApiServer, make
 from .conftest import lines
 from .incluster import environment, grant
@@ -52,14 +52,6 @@ async def running(
     finally:
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        port: int = udp.getsockname()[1]
-        tcp.bind(("127.0.0.1", port))
-        return port
 
 
 async def dig(port: int, name: str, qtype: str = "A") -> list[str]:

@@ -21,6 +21,7 @@ from panal.controlplane.dns.forward import Forwarder, Upstream
 from panal.controlplane.dns.server import Responder, Server
 from panal.controlplane.dns.zones import ClusterZones
 
+from ...ports import free_port
 from .conftest import HTTP, endpoint, endpoint_slice, lines, service
 
 
@@ -149,7 +150,7 @@ async def test_an_external_names_target_is_fetched_from_upstream(cluster: Cluste
 
 
 async def test_without_an_upstream_that_answers_servfail_comes_quickly(cluster: ClusterZones) -> None:
-    for upstreams in ({}, {wire.ROOT: (Upstream("127.0.0.1", _unused_port()),)}):
+    for upstreams in ({}, {wire.ROOT: (Upstream("127.0.0.1", free_port()),)}):
         async with serving(cluster, upstreams) as server:
             before = time.monotonic()
             said = await udp(server, "www.example.org")
@@ -194,10 +195,3 @@ def _a(name: str, address: str) -> tuple[bytes, int, bytes]:
     from panal.controlplane.dns.zone import Entry
 
     return Entry(wire.name(name), *wire.address_data(address))
-
-
-def _unused_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

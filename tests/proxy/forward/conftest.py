@@ -83,15 +83,3 @@ def start_engine() -> Iterator[Callable[..., Engine]]:
     yield start
     for engine in engines:
         engine.close()
-
-
-@pytest.fixture
-def free_port() -> Callable[[int], int]:
-    """A port on 127.0.0.1 that nobody listens on."""
-
-    def find(kind: int = socket.SOCK_STREAM) -> int:
-        with socket.socket(socket.AF_INET, kind) as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find

@@ -15,6 +15,8 @@ import pytest
 from panal.proxy.forward.balance import Backends
 from panal.proxy.forward.records import Frontend, Hooks, Record
 
+from ...ports import free_port
+
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -30,7 +32,7 @@ def receive_all(sock: socket.socket) -> bytes:
     return b"".join(iter(lambda: sock.recv(1 << 20), b""))
 
 
-async def test_connections_go_to_the_endpoints_in_turn(start_engine: Any, named: Any, free_port: Any) -> None:
+async def test_connections_go_to_the_endpoints_in_turn(start_engine: Any, named: Any) -> None:
     engine, port = start_engine(), free_port()
     targets = tuple(named(name) for name in "abc")
     assert await engine.apply({tcp(port): Backends(targets)}) == {}
@@ -41,7 +43,7 @@ async def test_connections_go_to_the_endpoints_in_turn(start_engine: Any, named:
     assert answers == [b"a", b"b", b"c"] * 2
 
 
-async def test_an_endpoint_that_refuses_is_passed_over(start_engine: Any, named: Any, free_port: Any) -> None:
+async def test_an_endpoint_that_refuses_is_passed_over(start_engine: Any, named: Any) -> None:
     failures: list[tuple[str, int]] = []
     engine, port, dead = start_engine(hooks=Hooks(on_failure=failures.append)), free_port(), free_port()
     await engine.apply({tcp(port): Backends((("127.0.0.1", dead), named("alive")))})
@@ -51,7 +53,7 @@ async def test_an_endpoint_that_refuses_is_passed_over(start_engine: Any, named:
     assert set(failures) == {("127.0.0.1", dead)}
 
 
-async def test_without_an_endpoint_that_answers_the_client_is_reset(start_engine: Any, free_port: Any) -> None:
+async def test_without_an_endpoint_that_answers_the_client_is_reset(start_engine: Any) -> None:
     engine, port = start_engine(), free_port()
     await engine.apply({tcp(port): Backends((("127.0.0.1", free_port()),))})
     with pytest.raises(ConnectionResetError), dial(port) as client:
@@ -59,7 +61,7 @@ async def test_without_an_endpoint_that_answers_the_client_is_reset(start_engine
     assert await engine.connections() == 0
 
 
-async def test_the_end_of_one_direction_leaves_the_other_open(start_engine: Any, serve: Any, free_port: Any) -> None:
+async def test_the_end_of_one_direction_leaves_the_other_open(start_engine: Any, serve: Any) -> None:
     def count(connection: socket.socket) -> None:
         connection.sendall(str(len(receive_all(connection))).encode())
 
@@ -71,7 +73,7 @@ async def test_the_end_of_one_direction_leaves_the_other_open(start_engine: Any,
         assert receive_all(client) == b"300000"
 
 
-async def test_a_reset_is_passed_on_as_a_reset(start_engine: Any, serve: Any, free_port: Any) -> None:
+async def test_a_reset_is_passed_on_as_a_reset(start_engine: Any, serve: Any) -> None:
     def cut(connection: socket.socket) -> None:
         connection.sendall(b"half of the ans")
         connection.recv(1)
@@ -87,9 +89,7 @@ async def test_a_reset_is_passed_on_as_a_reset(start_engine: Any, serve: Any, fr
     assert await engine.connections() == 0
 
 
-async def test_every_byte_arrives_at_a_slow_reader_and_memory_stays_small(
-    start_engine: Any, serve: Any, free_port: Any
-) -> None:
+async def test_every_byte_arrives_at_a_slow_reader_and_memory_stays_small(start_engine: Any, serve: Any) -> None:
     sent = os.urandom(1 << 20) * 32
     progress = []
 
@@ -117,9 +117,7 @@ async def test_every_byte_arrives_at_a_slow_reader_and_memory_stays_small(
         assert await asyncio.to_thread(receive_all, client) == sent
 
 
-async def test_a_server_that_closes_while_the_client_is_slow_costs_no_cpu(
-    start_engine: Any, serve: Any, free_port: Any
-) -> None:
+async def test_a_server_that_closes_while_the_client_is_slow_costs_no_cpu(start_engine: Any, serve: Any) -> None:
     size = 4 << 20
 
     def answer_and_close(connection: socket.socket) -> None:
@@ -143,9 +141,7 @@ async def test_a_server_that_closes_while_the_client_is_slow_costs_no_cpu(
     assert await engine.connections() == 0
 
 
-async def test_connections_outlive_their_endpoint_and_their_frontend(
-    start_engine: Any, named: Any, free_port: Any
-) -> None:
+async def test_connections_outlive_their_endpoint_and_their_frontend(start_engine: Any, named: Any) -> None:
     engine, port = start_engine(), free_port()
     old, new = named("old"), named("new")
     await engine.apply({tcp(port): Backends((old,))})
@@ -161,9 +157,7 @@ async def test_connections_outlive_their_endpoint_and_their_frontend(
         dial(port)
 
 
-async def test_what_cannot_be_bound_is_reported_and_the_rest_works(
-    start_engine: Any, named: Any, free_port: Any
-) -> None:
+async def test_what_cannot_be_bound_is_reported_and_the_rest_works(start_engine: Any, named: Any) -> None:
     engine, port = start_engine(), free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = tcp(taken.getsockname()[1])
@@ -174,7 +168,7 @@ async def test_what_cannot_be_bound_is_reported_and_the_rest_works(
     assert await engine.apply({busy: Backends((named("a"),))}) == {}
 
 
-async def test_at_its_limit_it_makes_newcomers_wait(start_engine: Any, named: Any, free_port: Any) -> None:
+async def test_at_its_limit_it_makes_newcomers_wait(start_engine: Any, named: Any) -> None:
     engine, port = start_engine(connections=2), free_port()
     await engine.apply({tcp(port): Backends((named("a"),))})
     first, second, third = dial(port), dial(port), dial(port)
@@ -198,16 +192,14 @@ async def test_sockets_handed_over_are_accepted_on(start_engine: Any, named: Any
             assert client.recv(10) == b"a"
 
 
-async def test_clients_outside_the_allowed_ranges_are_turned_away(
-    start_engine: Any, named: Any, free_port: Any
-) -> None:
+async def test_clients_outside_the_allowed_ranges_are_turned_away(start_engine: Any, named: Any) -> None:
     engine, port = start_engine(), free_port()
     await engine.apply({tcp(port): Backends((named("a"),), allowed=("10.0.0.0/8",))})
     with dial(port) as client:
         assert client.recv(10) == b""
 
 
-async def test_two_processes_share_an_address_and_one_may_die(start_engine: Any, named: Any, free_port: Any) -> None:
+async def test_two_processes_share_an_address_and_one_may_die(start_engine: Any, named: Any) -> None:
     engines, port = [start_engine(reuse_port=True) for _ in range(2)], free_port()
     for engine, name in zip(engines, "ab", strict=True):
         assert await engine.apply({tcp(port): Backends((named(name),))}) == {}
@@ -222,7 +214,7 @@ async def test_two_processes_share_an_address_and_one_may_die(start_engine: Any,
             assert client.recv(10) == b"b"
 
 
-async def test_a_finished_connection_is_recorded(start_engine: Any, named: Any, free_port: Any) -> None:
+async def test_a_finished_connection_is_recorded(start_engine: Any, named: Any) -> None:
     records: list[Record] = []
     done = threading.Event()
 

@@ -13,6 +13,8 @@ from panal.proxy.forward import udp
 from panal.proxy.forward.balance import Backends
 from panal.proxy.forward.records import Frontend
 
+from ...ports import free_port
+
 
 @pytest.fixture
 def echo() -> Iterator[Callable[[str], tuple[str, int]]]:
@@ -54,16 +56,16 @@ def ask(sock: socket.socket, port: int, text: bytes = b"hi", to: str = "127.0.0.
     return answer
 
 
-async def test_clients_go_to_the_endpoints_in_turn_and_stay(start_engine: Any, echo: Any, free_port: Any) -> None:
-    engine, port = start_engine(), free_port(socket.SOCK_DGRAM)
+async def test_clients_go_to_the_endpoints_in_turn_and_stay(start_engine: Any, echo: Any) -> None:
+    engine, port = start_engine(), free_port()
     await engine.apply({Frontend("UDP", "127.0.0.1", port): Backends((echo("a"), echo("b")))})
     with client() as first, client() as second:
         assert [ask(first, port), ask(second, port), ask(first, port)] == [b"a:hi", b"b:hi", b"a:hi"]
         assert ask(first, port, b"x" * 9000) == b"a:" + b"x" * 9000
 
 
-async def test_a_flow_leaves_an_endpoint_that_left(start_engine: Any, echo: Any, free_port: Any) -> None:
-    engine, port = start_engine(), free_port(socket.SOCK_DGRAM)
+async def test_a_flow_leaves_an_endpoint_that_left(start_engine: Any, echo: Any) -> None:
+    engine, port = start_engine(), free_port()
     frontend, first, second = Frontend("UDP", "127.0.0.1", port), echo("a"), echo("b")
     await engine.apply({frontend: Backends((first,))})
     with client() as sock:
@@ -72,8 +74,8 @@ async def test_a_flow_leaves_an_endpoint_that_left(start_engine: Any, echo: Any,
         assert ask(sock, port) == b"b:hi"
 
 
-async def test_answers_leave_from_the_address_that_was_asked(start_engine: Any, echo: Any, free_port: Any) -> None:
-    engine, port = start_engine(), free_port(socket.SOCK_DGRAM)
+async def test_answers_leave_from_the_address_that_was_asked(start_engine: Any, echo: Any) -> None:
+    engine, port = start_engine(), free_port()
     await engine.apply({Frontend("UDP", "0.0.0.0", port): Backends((echo("a"),))})
     with client() as sock:
         assert ask(sock, port, to="127.0.0.1") == b"a:hi"
@@ -81,10 +83,10 @@ async def test_answers_leave_from_the_address_that_was_asked(start_engine: Any, 
 
 
 async def test_flows_are_bounded_and_the_oldest_makes_room(
-    start_engine: Any, echo: Any, free_port: Any, monkeypatch: pytest.MonkeyPatch
+    start_engine: Any, echo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(udp, "FLOWS", 4)
-    engine, port = start_engine(), free_port(socket.SOCK_DGRAM)
+    engine, port = start_engine(), free_port()
     frontend = Frontend("UDP", "127.0.0.1", port)
     await engine.apply({frontend: Backends((echo("a"),))})
     for _ in range(20):
@@ -93,11 +95,9 @@ async def test_flows_are_bounded_and_the_oldest_makes_room(
     assert len(engine._frontends[frontend]._flows) == 4
 
 
-async def test_silent_flows_are_forgotten(
-    start_engine: Any, echo: Any, free_port: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_flows_are_forgotten(start_engine: Any, echo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(udp, "IDLE_SECONDS", 0.1)
-    engine, port = start_engine(), free_port(socket.SOCK_DGRAM)
+    engine, port = start_engine(), free_port()
     frontend = Frontend("UDP", "127.0.0.1", port)
     await engine.apply({frontend: Backends((echo("a"),))})
     with client() as sock:
@@ -112,9 +112,9 @@ async def test_silent_flows_are_forgotten(
         assert ask(sock, port) == b"a:hi"
 
 
-async def test_a_refused_flow_finds_another_endpoint(start_engine: Any, echo: Any, free_port: Any) -> None:
-    engine, port = start_engine(), free_port(socket.SOCK_DGRAM)
-    dead = ("127.0.0.1", free_port(socket.SOCK_DGRAM))
+async def test_a_refused_flow_finds_another_endpoint(start_engine: Any, echo: Any) -> None:
+    engine, port = start_engine(), free_port()
+    dead = ("127.0.0.1", free_port())
     await engine.apply({Frontend("UDP", "127.0.0.1", port): Backends((dead, echo("b")))})
     with client() as sock:
         sock.settimeout(0.3)

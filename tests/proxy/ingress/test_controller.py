@@ -21,7 +21,8 @@ from panal.resources import ENDPOINTSLICES, EVENTS, INGRESSES, SECRETS, SERVICES
 
 from ...controlplane.apiserver.http.conftest import ApiServer, make
 from ...controlplane.dns.incluster import environment
-from .conftest import OK, backend, closed_port, saying
+from ...ports import free_port
+from .conftest import OK, backend, saying
 
 Object = dict[str, Any]
 
@@ -41,7 +42,7 @@ class Controller:
     """The process under test."""
 
     def __init__(self, env: dict[str, str], *options: str) -> None:
-        self.http, self.https, self.health = closed_port(), closed_port(), closed_port()
+        self.http, self.https, self.health = free_port(), free_port(), free_port()
         self._command = [
             sys.executable, "-m", "panal.proxy.ingress", "--bind=127.0.0.1",
             f"--http-port={self.http}", f"--https-port={self.https}", f"--health-port={self.health}", *options,

@@ -13,7 +13,8 @@ import pytest
 
 from panal.proxy.ingress.downstream import Timeouts
 
-from .conftest import GET, LAST, OK, Ingress, backend, closed_port, head_of, saying, serving
+from ...ports import free_port
+from .conftest import GET, LAST, OK, Ingress, backend, head_of, saying, serving
 from .test_heads import REFUSED
 
 
@@ -354,14 +355,14 @@ async def test_an_endpoint_that_refuses_is_passed_over_even_for_a_post(ingress: 
     async with backend(saying(OK, heard)) as address:
         for method in (b"GET", b"POST"):
             ingress.proxy._turns.clear()
-            ingress.route(("127.0.0.1", closed_port()), address)
+            ingress.route(("127.0.0.1", free_port()), address)
             request = method + b" / HTTP/1.1\r\nHost: a.com\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"
             assert status(await ingress.say(request)) == 200
     assert [head[-3:] for head in heard] == [b"abc", b"abc"]
 
 
 async def test_when_every_endpoint_refuses_the_answer_is_502(ingress: Ingress) -> None:
-    ingress.route(("127.0.0.1", closed_port()), ("127.0.0.1", closed_port()))
+    ingress.route(("127.0.0.1", free_port()), ("127.0.0.1", free_port()))
     said = await ingress.say(LAST)
     assert status(said) == 502
     assert b"502 Bad Gateway" in said

@@ -21,6 +21,8 @@ from panal import unixsock
 from panal.client import Client
 from panal.resources import EVENTS, NAMESPACES, NODES, SERVICES
 
+from ...ports import free_port
+
 OWN = "127.168.0.10"
 NODES_ADDRESSES = {"nodoa": "127.168.0.101", "nodob": "127.168.0.102"}
 
@@ -120,12 +122,6 @@ async def namespace(client: Client) -> str:
 def ask(address: str, port: int) -> str:
     with socket.create_connection((address, port), timeout=3) as connection:
         return connection.recv(100).decode()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_a_frontend_spreads_over_the_healthy_nodes(
