@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test test-all lint unit cluster bench-boot clean
+.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -38,6 +38,9 @@ unit: setup ## The tests that start no cluster
 
 cluster: setup ## The tests that start whole clusters
 	@.venv/bin/python -m pytest -m cluster
+
+compatibility: setup ## Write docs/compatibility.md from the code and docs/differences
+	@.venv/bin/python scripts/compatibility.py
 
 bench-boot: setup ## Time the stages of a cluster's start, 5 runs, and its memory
 	@.venv/bin/python benchmarks/boot.py

@@ -90,7 +90,7 @@ class Api:
             return Answer(answer.status, answer.headers, await answer.read())
 
     def _request(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Any:
-        given = {"Content-Type": "application/json", **self._always}
+        given = {"Content-Type": "application/json", "Accept-Encoding": "identity", **self._always}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         url = URL(self.server + path, encoded=True)
         return self.session.request(method, url, data=data, headers=given, ssl=self.context)

@@ -1,0 +1,53 @@
+"""Which part of the cluster acts on which resource: whatever is not named here is stored and validated only.
+
+`docs/compatibility.md` is generated from it, and `panal fidelity` tells from it what in a cluster nobody acts on.
+Whoever makes a resource act adds it here, in the same commit.
+"""
+
+from __future__ import annotations
+
+_ADMISSION = "API server's admission"
+_CONTROLLERS = "controller manager"
+_REVIEW = "API server (answered, never stored)"
+
+ACTS: dict[str, str] = {
+    "pods": "scheduler, kubelet, API server",
+    "nodes": "kubelet, scheduler, node lifecycle controller",
+    "leases.coordination.k8s.io": "kubelet, node lifecycle controller",
+    "deployments.apps": _CONTROLLERS,
+    "replicasets.apps": _CONTROLLERS,
+    "daemonsets.apps": _CONTROLLERS,
+    "statefulsets.apps": _CONTROLLERS,
+    "controllerrevisions.apps": _CONTROLLERS,
+    "replicationcontrollers": _CONTROLLERS,
+    "jobs.batch": _CONTROLLERS,
+    "cronjobs.batch": _CONTROLLERS,
+    "services": "API server (addresses and node ports), kube-proxy, cluster DNS, external load balancer",
+    "endpoints": f"{_CONTROLLERS} (written, and mirrored to EndpointSlices)",
+    "endpointslices.discovery.k8s.io": f"{_CONTROLLERS}, kube-proxy, cluster DNS, ingress controller",
+    "ingresses.networking.k8s.io": "ingress controller, external DNS",
+    "ingressclasses.networking.k8s.io": f"ingress controller, {_ADMISSION} (default class)",
+    "namespaces": f"{_CONTROLLERS}, {_ADMISSION}",
+    "serviceaccounts": f"{_CONTROLLERS}, API server (tokens)",
+    "configmaps": "kubelet, controller manager (kube-root-ca.crt)",
+    "secrets": "kubelet, ingress controller",
+    "events": "written by every component, kept for an hour",
+    "events.events.k8s.io": "the same objects' newer form",
+    "roles.rbac.authorization.k8s.io": "API server: RBAC is always on",
+    "clusterroles.rbac.authorization.k8s.io": "API server: RBAC is always on",
+    "rolebindings.rbac.authorization.k8s.io": "API server: RBAC is always on",
+    "clusterrolebindings.rbac.authorization.k8s.io": "API server: RBAC is always on",
+    "limitranges": _ADMISSION,
+    "resourcequotas": f"{_ADMISSION}, {_CONTROLLERS} (status)",
+    "priorityclasses.scheduling.k8s.io": f"{_ADMISSION}, scheduler",
+    "poddisruptionbudgets.policy": f"API server (evictions), {_CONTROLLERS} (status)",
+    "bindings": "API server",
+    "componentstatuses": "API server",
+    "tokenreviews.authentication.k8s.io": _REVIEW,
+    "selfsubjectreviews.authentication.k8s.io": _REVIEW,
+    "subjectaccessreviews.authorization.k8s.io": _REVIEW,
+    "selfsubjectaccessreviews.authorization.k8s.io": _REVIEW,
+    "selfsubjectrulesreviews.authorization.k8s.io": _REVIEW,
+    "localsubjectaccessreviews.authorization.k8s.io": _REVIEW,
+}
+"""Resource, as RBAC names it -> who acts on it."""
