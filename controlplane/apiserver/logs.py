@@ -32,6 +32,7 @@ class Kubelets:
         self._options = options
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
+        self._plain: aiohttp.ClientSession | None = None
 
     def tls(self) -> ssl.SSLContext:
         """How this server shows itself to kubelets, and knows them."""
@@ -49,9 +50,22 @@ class Kubelets:
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self._session
 
+    def plain(self) -> aiohttp.ClientSession:
+        """For pods and Services, which show certificates of their own, if any: they are not checked (pods/proxy)."""
+        if self._plain is None:
+            timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS)
+            self._plain = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=False, limit=0),
+                timeout=timeout,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._plain
+
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._plain):
+            if session is not None:
+                await session.close()
 
 
 async def log(parts: Parts, call: Call) -> Answer | web.StreamResponse:

@@ -86,9 +86,8 @@ def parse(method: str, path: str, query: Query) -> Target:
     resource, name, subresource = [*rest[:3], "", ""][:3]
     if resource == "namespaces" and name:
         namespace = name
-    return Target(
-        _verb(method, name, query), path, group, version, resource, namespace, name, subresource, "/".join(rest[3:])
-    )
+    verb = _verb(method, name, query if subresource != "proxy" else Query(""))
+    return Target(verb, path, group, version, resource, namespace, name, subresource, "/".join(rest[3:]))
 
 
 def _verb(method: str, name: str, query: Query) -> str:

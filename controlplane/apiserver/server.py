@@ -98,7 +98,7 @@ class Application:
         return await handler(self._parts, Call(request, target, query, user, form, resource, now))
 
     def _form(self, request: web.BaseRequest, target: Target, resource: resources.Resource) -> Form:
-        if target.subresource in ("log", *streams.NAMES):
+        if target.subresource in ("log", "proxy", *streams.NAMES):
             return Form()
         header = request.headers.get("Accept", "")
         if "protobuf" not in header:

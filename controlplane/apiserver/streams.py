@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -59,8 +60,9 @@ async def connect(parts: Parts, call: Call) -> Answer | web.StreamResponse:
             kubelet = await asyncio.open_connection(host, port, ssl=parts.kubelets.tls(), limit=LIMIT)
     except (OSError, TimeoutError) as error:
         raise InternalError(f"error dialing backend: dial tcp {host}:{port}: {error or 'i/o timeout'}") from error
+    fields = [(name, value) for name in _PASSED for value in call.http.headers.getall(name, [])]
     try:
-        return await _join(call.http, kubelet, f"{host}:{port}", where)
+        return await join(call.http, kubelet, where, [("Host", f"{host}:{port}"), *fields])
     finally:
         kubelet[1].close()
 
@@ -84,10 +86,12 @@ def kubelet_path(pod: dict[str, object], subresource: str, query: str) -> str:
     return "/" + "/".join(quote(str(part), safe="") for part in parts) + "?" + urlencode(passed)
 
 
-async def _join(request: web.BaseRequest, kubelet: _Streams, host: str, where: str) -> Answer | web.StreamResponse:
-    reader, writer = kubelet
-    lines = [f"{request.method} {where} HTTP/1.1", f"Host: {host}", "Connection: Upgrade"]
-    lines += [f"{name}: {value}" for name in _PASSED for value in request.headers.getall(name, [])]
+async def join(
+    request: web.BaseRequest, backend: _Streams, where: str, fields: Sequence[tuple[str, str]]
+) -> Answer | web.StreamResponse:
+    """Ask the backend for the upgrade that the client asks for, and join both connections when it agrees."""
+    reader, writer = backend
+    lines = [f"{request.method} {where} HTTP/1.1", "Connection: Upgrade", *(f"{n}: {value}" for n, value in fields)]
     if request.method == "POST":
         lines.append("Content-Length: 0")
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
@@ -96,15 +100,15 @@ async def _join(request: web.BaseRequest, kubelet: _Streams, host: str, where: s
             head = await reader.readuntil(b"\r\n\r\n")
     except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError) as error:
         raise InternalError(f"error dialing backend: {error or 'timeout'}") from error
-    status, fields = _parse(head)
+    status, answered = _parse(head)
     if status != 101:
-        return await _refusal(reader, status, fields)
+        return await _refusal(reader, status, answered)
     hijacked = Hijacked(request)
     client = hijacked.streams
     client[1].write(head)
     copying = [
-        spawn(_copy(reader, client[1]), name="from kubelet"),
-        spawn(_copy(client[0], writer), name="to kubelet"),
+        spawn(_copy(reader, client[1]), name="from backend"),
+        spawn(_copy(client[0], writer), name="to backend"),
     ]
     try:
         await asyncio.wait(copying, return_when=asyncio.FIRST_COMPLETED)
@@ -137,7 +141,7 @@ def _parse(head: bytes) -> tuple[int, CIMultiDict[str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ", 2)
     if len(words) < 2 or not words[1].isdecimal():
-        raise InternalError("the kubelet did not answer in HTTP")
+        raise InternalError("the backend did not answer in HTTP")
     fields: CIMultiDict[str] = CIMultiDict()
     for line in lines:
         name, colon, value = line.partition(":")

@@ -7,7 +7,7 @@ import orjson
 from panal.errors import BadRequest, conflict
 from panal.resources import Resource
 
-from . import bodies, eviction, handlers, logs, scale, streams, tokenrequests
+from . import bodies, eviction, handlers, logs, proxying, scale, streams, tokenrequests
 from .answers import Answer
 from .context import Call, Parts
 from .fielderrors import invalid, required
@@ -80,4 +80,6 @@ def find(resource: Resource, subresource: str, verb: str) -> Handler | None:
     """The handler of a subresource, None when it has none for that verb."""
     if subresource not in resource.subresources:
         return None
+    if subresource == "proxy":
+        return proxying.serve
     return _OBJECTS.get(verb) if subresource in _PARTS else _OTHERS.get((subresource, verb))
