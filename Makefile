@@ -23,10 +23,10 @@ demo-down: setup ## End the demo's cluster
 	@.venv/bin/panal down --name miempresa
 
 test: setup lint ## Everything CI checks: style, types, import contracts, all tests
-	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+	@WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
-	@PANAL_TEST_ALL=1 .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+	@PANAL_TEST_ALL=1 WORKERS=$(WORKERS) ./scripts/test.sh
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .
