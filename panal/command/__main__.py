@@ -74,11 +74,35 @@ def shell(name: str | None, host: str, command: tuple[str, ...]) -> None:
 @cli.command()
 @NAME
 @click.argument("node")
-def rules(name: str | None, node: str) -> None:
-    """Show how NODE forwards Services, a line a port."""
-    from .rules import rules
+@click.option("--nft", is_flag=True, help="As nft text, also where netfilter is not in use; `nft -f` takes it.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: for programs.")
+@click.option("-w", "--watch", is_flag=True, help="Go on with a line for each change, until interrupted.")
+def rules(name: str | None, node: str, nft: bool, output: str, watch: bool) -> None:
+    """Show how NODE forwards Services, a line a port.
 
-    rules(name, node, os.environ)
+    The address that clients use, the Service, and the pods it leads to:
+
+    \b
+        10.10.1.102:8080     (wp-service)  -> 10.10.0.5:80 | 10.10.0.70:80   (round robin)
+        192.168.0.101:30880  (nginx)       -> 10.10.0.9:80
+
+    With --watch, what each change does (try it while you scale a Deployment or a pod gets ready):
+
+    \b
+        21:30:01.123  + 10.10.1.102:8080  (wp-service)  -> 10.10.0.71:80   (in 1.2 ms)
+        21:30:04.501  - 10.10.1.102:8080  (wp-service)  -> 10.10.0.5:80   (in 0.9 ms)
+
+    Examples:
+
+    \b
+        panal rules nodoa
+        panal rules nodoa --watch
+        panal rules nodoa --nft
+        panal rules nodoa -o json | jq '.services[] | select(.endpoints == [])'
+    """
+    from .rules import Wish, rules
+
+    rules(name, node, Wish(nft, output, watch), os.environ)
 
 
 @cli.command()

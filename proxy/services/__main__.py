@@ -81,6 +81,7 @@ async def _run(flags: argparse.Namespace, make: Callable[[], Dataplane]) -> None
             table_socket=flags.table_socket,
             healthz=(host or everywhere, int(port or HEALTHZ_PORT)),
             check_address=everywhere,
+            cluster_cidr=flags.cluster_cidr,
         )
         _log.info("kube-proxy of node %s in %s mode", node, flags.proxy_mode)
         await proxy.run()

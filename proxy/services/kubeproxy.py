@@ -15,17 +15,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from panal.client import Client
 from panal.informer import Applied, Delta, Informer, all_synced
 from panal.resources import ENDPOINTSLICES, NODES, SERVICES
 
 from .dataplane import Dataplane, DataplaneError
 from .health import HealthServer, ServiceHealth
-from .render import document
-from .table import ServiceTable, TableBuilder
-from .tablesocket import answering
+from .show import Show
+from .table import PROTOCOLS, ServiceTable, TableBuilder
+from .tablesocket import serving
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +46,7 @@ class KubeProxy:
         table_socket: Path | None = None,
         healthz: tuple[str, int] | None = None,
         check_address: str = "0.0.0.0",
+        cluster_cidr: str = "",
     ) -> None:
         self._dataplane = dataplane
         self._node_ips = (node_ip,) if node_ip else ()
@@ -56,7 +55,7 @@ class KubeProxy:
         self._slices = Informer(client, ENDPOINTSLICES, label_selector=_NOT_OURS, transform=_without_managed_fields)
         self._node = Informer(client, NODES, field_selector=f"metadata.name={node}", transform=_without_managed_fields)
         self._changed = asyncio.Event()
-        self._table = ServiceTable(node, self._node_ips)
+        self._show = Show(ServiceTable(node, self._node_ips), dataplane.mode, cluster_cidr)
         self._applied_at = 0.0
         self._pending_since: float | None = time.time()
         self._table_socket, self._healthz = table_socket, healthz
@@ -101,9 +100,11 @@ class KubeProxy:
         await self._dataplane.apply(table)
         await self._checks.apply(table)
         first = not self._applied_at
-        self._table, self._applied_at = table, time.time()
+        took = time.perf_counter() - started
+        self._applied_at = time.time()
+        self._show.applied(table, self._applied_at, took)
         level = logging.INFO if first else logging.DEBUG
-        _log.log(level, "%d service ports applied in %.1f ms", len(table.ports), 1e3 * (time.perf_counter() - started))
+        _log.log(level, "%d service ports applied in %.1f ms", len(table.ports), 1e3 * took)
 
     async def _wait(self, seconds: float) -> None:
         """Until something changes, but no longer than this."""
@@ -115,6 +116,7 @@ class KubeProxy:
 
     def _on_service(self, delta: Delta) -> None:
         if isinstance(delta, Applied):
+            _say_what_is_not_forwarded(delta)
             self._builder.apply_service(delta.new)
         else:
             self._builder.delete_service(delta.old)
@@ -137,14 +139,11 @@ class KubeProxy:
             self._pending_since = time.time()
         self._changed.set()
 
-    def _document(self) -> bytes:
-        return orjson.dumps(document(self._table, self._dataplane.mode), option=orjson.OPT_APPEND_NEWLINE)
-
     async def _show_table(self, stack: AsyncExitStack) -> None:
         if self._table_socket is None:
             return
         try:
-            await stack.enter_async_context(answering(self._table_socket, self._document))
+            await stack.enter_async_context(serving(self._table_socket, self._show.answer))
         except OSError as error:
             _log.warning("the table can't be shown on %s: %s", self._table_socket, error.strerror)
 
@@ -166,6 +165,20 @@ class KubeProxy:
         stuck = self._pending_since is not None and now - self._pending_since > 120
         body = {"lastUpdated": _stamp(self._applied_at), "currentTime": _stamp(now), "nodeEligible": True}
         return (503 if stuck else 200), body
+
+
+def _say_what_is_not_forwarded(delta: Applied) -> None:
+    """Once for each Service that comes to have such a port."""
+    other, before = _not_forwarded(delta.new), _not_forwarded(delta.old) if delta.old else set()
+    for name, number, protocol in sorted(other - before):
+        where = f"{delta.new['metadata']['namespace']}/{delta.new['metadata']['name']}"
+        _log.warning("%s: port %s: %s is not forwarded", where, name or number, protocol)
+
+
+def _not_forwarded(service: Mapping[str, Any]) -> set[tuple[str, int, str]]:
+    ports = (service.get("spec") or {}).get("ports") or ()
+    named = {(port.get("name", ""), int(port["port"]), port.get("protocol", "TCP")) for port in ports}
+    return {port for port in named if port[2] not in PROTOCOLS}
 
 
 def _internal_ips(node: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -51,8 +52,16 @@ class Proxies:
     def table(self, node: str) -> dict[str, Any]:
         with unixsock.connect(self.socket(node)) as sock:
             sock.setblocking(True)
+            sock.sendall(b"json\n")
             data = b"".join(iter(lambda: sock.recv(65536), b""))
         return orjson.loads(data)  # type: ignore[no-any-return]
+
+    def watch(self, node: str) -> Iterator[Any]:
+        """What `panal rules --watch` is told, after the greeting."""
+        with unixsock.connect(self.socket(node)) as sock, sock.makefile("rb") as stream:
+            sock.settimeout(10)
+            sock.sendall(b"watch\n")
+            yield from (orjson.loads(line) for line in stream)
 
     def log(self, node: str) -> str:
         return (self._folder / f"{node}.log").read_text()
@@ -190,6 +199,14 @@ async def test_the_table_is_shown_on_its_socket(
     assert mine["endpoints"] == [{"ip": "127.0.0.1", "port": server, "local": True}]
     assert await until(lambda: healthz(NODE_IPS["nodoa"]))
     assert proxies.socket("nodoa").stat().st_mode & 0o777 == 0o600
+
+    watch = proxies.watch("nodoa")
+    assert await asyncio.to_thread(next, watch) == {"node": "nodoa", "mode": "userspace"}
+    await client.delete(ENDPOINTSLICES, "web-a", namespace)
+    change = await asyncio.to_thread(next, watch)
+    assert (change["op"], change["address"], change["endpoints"]) == ("-", line, [f"127.0.0.1:{server}"])
+    assert change["text"].startswith(f"- {line}  (")
+    assert 0 < change["milliseconds"] < 5000
 
 
 def healthz(address: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from panal.proxy.services.render import document, lines
+from dataclasses import replace
+
+from panal.proxy.services.render import difference, document, lines
 from panal.proxy.services.table import Endpoint, PortName, ServicePort, ServiceTable
 
 MARIADB = ServicePort(
@@ -79,6 +81,40 @@ def test_the_document_says_everything_programs_need() -> None:
             "sessionAffinitySeconds": None,
             "internalTrafficPolicy": "Cluster",
             "externalTrafficPolicy": "Cluster",
+            "loadBalancerSourceRanges": [],
+            "healthCheckNodePort": None,
             "endpoints": [{"ip": "10.10.0.7", "port": 80, "local": True}],
         }
+    ]
+
+
+def test_changes_are_told_a_line_a_frontend_what_left_before_what_came() -> None:
+    other = replace(WP, endpoints=(Endpoint("10.10.0.5", 80), Endpoint("10.10.0.71", 80)))
+    told = [change.text for change in difference(table(WP, MARIADB), table(other, NGINX))]
+    assert told == [
+        "- 10.10.1.101:3307  (mariadb-service)  -> 10.10.0.9:3306",
+        "- 10.10.1.102:8080  (wp-service)  -> 10.10.0.70:80",
+        "+ 10.10.1.102:8080  (wp-service)  -> 10.10.0.71:80",
+        "+ 10.10.1.105:8081  (nginx)  -> 10.10.0.7:80",
+        "+ 192.168.0.11:8081  (nginx)  -> 10.10.0.7:80",
+        "+ 192.168.0.101:30880  (nginx)  -> 10.10.0.7:80",
+    ]
+    assert difference(table(WP), table(WP)) == []
+
+
+def test_a_service_that_loses_its_last_endpoint_and_one_that_never_had_any() -> None:
+    lost = [change.text for change in difference(table(WP), table(replace(WP, endpoints=()), DNS))]
+    assert lost == [
+        "- 10.10.1.102:8080  (wp-service)  -> 10.10.0.5:80 | 10.10.0.70:80",
+        "+ 10.10.1.10:53/udp  (kube-dns)  -> (no endpoints)",
+    ]
+
+
+def test_policies_and_ranges_are_said_where_they_matter() -> None:
+    picky = replace(NGINX, external_local=True, source_ranges=("192.168.1.0/24",), endpoints=WP.endpoints)
+    assert lines(table(replace(WP, internal_local=True, local_endpoints=WP.endpoints[:1]), picky)) == [
+        "10.10.1.102:8080     (wp-service)  -> 10.10.0.5:80   (this node's only)",
+        "10.10.1.105:8081     (nginx)       -> 10.10.0.5:80 | 10.10.0.70:80   (round robin)",
+        "192.168.0.11:8081    (nginx)       -> (no endpoints here: dropped)   (this node's only; for 192.168.1.0/24)",
+        "192.168.0.101:30880  (nginx)       -> (no endpoints here: dropped)   (this node's only)",
     ]

@@ -1,0 +1,74 @@
+"""What `panal rules NODE` is told: the table in force, and each step from one to the next.
+
+The words of a request: `json` (or nothing), `nft`, and `watch`, a line of JSON a change until the client hangs up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+import orjson
+
+from .listing import listing
+from .render import difference, document
+from .table import ServiceTable
+
+_STEPS_KEPT = 1000
+"""Of a client that does not read; with more it is sent away."""
+_WATCHERS = 32
+
+
+class _Step(NamedTuple):
+    """One `apply`: when it was done (seconds of the epoch), and how long it took (seconds)."""
+
+    old: ServiceTable
+    new: ServiceTable
+    when: float
+    took: float
+
+
+class Show:
+    """Keeps the table in force. `answer` is what the table's socket calls."""
+
+    def __init__(self, table: ServiceTable, mode: str, cluster_cidr: str) -> None:
+        self._table, self._mode, self._cidr = table, mode, cluster_cidr
+        self._watchers: set[asyncio.Queue[_Step]] = set()
+
+    def applied(self, table: ServiceTable, when: float, took: float) -> None:
+        """This table is in force now."""
+        step = _Step(self._table, table, when, took)
+        self._table = table
+        for queue in [*self._watchers]:
+            try:
+                queue.put_nowait(step)
+            except asyncio.QueueFull:
+                self._watchers.discard(queue)
+
+    async def answer(self, request: str) -> AsyncGenerator[bytes, None]:
+        if request in ("", "json"):
+            yield _line(document(self._table, self._mode))
+        elif request == "nft":
+            yield "".join(f"{line}\n" for line in listing(self._table, self._cidr)).encode()
+        elif request == "watch" and len(self._watchers) < _WATCHERS:
+            queue: asyncio.Queue[_Step] = asyncio.Queue(_STEPS_KEPT)
+            self._watchers.add(queue)
+            try:
+                yield _line({"node": self._table.node, "mode": self._mode})
+                while queue in self._watchers or not queue.empty():
+                    yield _changes(await queue.get())
+            finally:
+                self._watchers.discard(queue)
+        else:
+            yield _line({"error": "no such request" if request != "watch" else "too many watch already"})
+
+
+def _changes(step: _Step) -> bytes:
+    about = {"time": step.when, "milliseconds": round(1e3 * step.took, 2)}
+    found = difference(step.old, step.new)
+    return b"".join(_line({**about, **change.document(), "text": change.text}) for change in found)
+
+
+def _line(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
