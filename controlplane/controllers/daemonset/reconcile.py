@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 from panal.controllers import Controller
 from panal.errors import AlreadyExists, NotFound, StatusError
-from panal.informer import Applied, Deleted, Delta
-from panal.resources import CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS
+from panal.informer import Applied, Delta
+from panal.resources import CONTROLLERREVISIONS, DAEMONSETS, NODES
 
-from ..context import Context, by_namespace, by_owner, same_uid
-from ..expectations import Expectations
-from ..meta import Key, Object, controller_of, is_deleting, key, labels, name, namespace, spec, status, uid
+from ..context import Context, by_owner
+from ..meta import Key, Object, is_deleting, key, labels, name, namespace, spec, status, uid
+from ..owned import Owned
 from ..podcontrol import Failure, PodControl, is_terminating
 from ..pods import next_available, phase
-from ..replicaset.decide import adoption_patch, claim, release_patch, selector_of
 from ..revisions import HASH, find_equal, new_revision, number, surplus
 from . import decide
 
@@ -28,29 +27,19 @@ class DaemonSets:
         informers = context.informers
         self._context = context
         self._events = context.recorder("daemonset-controller")
-        self._pods_by_owner = informers.index(PODS, by_owner)
         self._revisions_by_owner = informers.index(CONTROLLERREVISIONS, by_owner)
-        self._by_namespace = informers.index(DAEMONSETS, by_namespace)
-        self._daemons = informers.of(DAEMONSETS)
-        self._pods = informers.of(PODS)
         self._nodes = informers.of(NODES)
         self._revisions = informers.of(CONTROLLERREVISIONS)
         self._control = PodControl(context.client, self._events)
-        self._expectations: Expectations[Key] = Expectations()
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}
         """By (uid of the set, node): how often its daemon ended, and when it may be replaced."""
         self._controller: Controller[Key] = Controller("daemonset", self.reconcile, workers=4)
-        self._daemons.subscribe(self._on_daemon)
+        self._owned = Owned(context, DAEMONSETS, self._controller.queue)
         self._nodes.subscribe(self._on_node)
-        self._pods.subscribe(self._on_pod)
 
     async def run(self) -> None:
-        await self._context.ready(self._daemons, self._nodes, self._pods, self._revisions)
+        await self._context.ready(self._owned.owners, self._owned.objects, self._nodes, self._revisions)
         await self._controller.run()
-
-    def _on_daemon(self, delta: Delta) -> None:
-        obj = delta.new if isinstance(delta, Applied) else delta.old
-        self._controller.queue.add(key(obj))
 
     def _on_node(self, delta: Delta) -> None:
         """Heartbeats change nothing here: only labels, taints and the node's coming and going do."""
@@ -58,56 +47,26 @@ class DaemonSets:
             old, new = delta.old, delta.new
             if labels(old) == labels(new) and spec(old) == spec(new):
                 return
-        for daemon in self._daemons.all():
+        for daemon in self._owned.owners.all():
             self._controller.queue.add(key(daemon))
 
-    def _on_pod(self, delta: Delta) -> None:
-        match delta:
-            case Applied(new, old):
-                owner = self._touch(new)
-                if owner is not None and old is None:
-                    self._expectations.created(owner)
-                if owner is not None and is_deleting(new):
-                    self._expectations.deleted(owner, uid(new))
-            case Deleted(old):
-                if (owner := self._touch(old)) is not None:
-                    self._expectations.deleted(owner, uid(old))
-
-    def _touch(self, pod: Object) -> Key | None:
-        reference = controller_of(pod)
-        if reference is None:
-            for daemon in self._by_namespace.get(namespace(pod)):
-                if selector_of(daemon).matches(labels(pod)):
-                    self._controller.queue.add(key(daemon))
-            return None
-        if reference.get("kind") != "DaemonSet":
-            return None
-        owner = namespace(pod), str(reference.get("name"))
-        found = self._daemons.get(*owner)
-        if found is not None and uid(found) != reference.get("uid"):
-            return None
-        self._controller.queue.add(owner)
-        return owner
-
     async def reconcile(self, which: Key) -> float | None:
-        daemon = self._daemons.get(*which)
-        if daemon is None:
-            self._expectations.forget(which)
+        daemon = self._owned.owners.get(*which)
+        if daemon is None or is_deleting(daemon):
             return None
-        if is_deleting(daemon):
-            return None
-        pods = await self._claim(daemon)
+        pods = await self._owned.claim(daemon)
         digest = await self._revise(daemon, pods)
         nodes = {name(node): node for node in self._nodes.all()}
         failure: Failure | None = None
         wait: float | None = None
-        if self._expectations.satisfied(which, time.monotonic()):
+        if self._owned.satisfied(which):
             now = self._context.now()
             plan = decide.place(daemon, nodes, pods, digest, now)
             plan, wait = self._hold_back(daemon, plan)
             if not plan.create and not plan.delete:
                 plan = decide.roll(daemon, nodes, pods, digest, now)
-            failure = await self._act(which, daemon, plan, digest)
+            new = [decide.new_pod(daemon, node, digest) for node in plan.create]
+            failure = await self._owned.perform(which, daemon, self._control, new, plan.delete)
         await self._write_status(daemon, nodes, pods, digest)
         if failure is not None and not (isinstance(failure, StatusError) and is_terminating(failure)):
             raise failure
@@ -133,32 +92,6 @@ class DaemonSets:
             self._events.event(daemon, kind, f"{did.capitalize()}DaemonPod", message)
         kept = tuple(pod for pod in plan.delete if uid(pod) not in held)
         return decide.Plan(plan.create, kept), wait
-
-    async def _act(self, which: Key, daemon: Object, plan: decide.Plan, digest: str) -> Failure | None:
-        if not plan.create and not plan.delete:
-            return None
-        doomed = [uid(pod) for pod in plan.delete]
-        self._expectations.expect(which, time.monotonic(), creations=len(plan.create), deletions=doomed)
-        pods = [decide.new_pod(daemon, node, digest) for node in plan.create]
-        made, failure = await self._control.create(daemon, pods)
-        self._expectations.created(which, len(pods) - made)
-        failed, other = await self._control.delete(daemon, plan.delete)
-        for pod in failed:
-            self._expectations.deleted(which, uid(pod))
-        return failure or other
-
-    async def _claim(self, daemon: Object) -> list[Object]:
-        candidates = self._pods_by_owner.get(("owner", uid(daemon)))
-        candidates += self._pods_by_owner.get(("orphan", namespace(daemon)))
-        found = claim(daemon, candidates)
-        owned, client = list(found.owned), self._context.client
-        if found.adopt and same_uid(await client.get(DAEMONSETS, name(daemon), namespace(daemon)), uid(daemon)):
-            for pod in found.adopt:
-                patch = adoption_patch(daemon, pod, "apps/v1", "DaemonSet")
-                owned.append(await client.patch(PODS, name(pod), patch, namespace(pod)))
-        for pod in found.release:
-            await client.patch(PODS, name(pod), release_patch(daemon, pod), namespace(pod))
-        return owned
 
     async def _revise(self, daemon: Object, pods: Sequence[Object]) -> str:
         """The hash of the present template's revision, which is made, renewed or found; old ones go."""

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import assert_never
 
 from panal.controllers import Controller
 from panal.errors import AlreadyExists, NotFound, StatusError
-from panal.informer import Applied, Deleted, Delta
+from panal.informer import Deleted, Delta
 from panal.resources import DEPLOYMENTS, PODS, REPLICASETS
 
-from ..context import Context, by_namespace, by_owner, same_uid
+from ..claims import selector_of
+from ..context import Context, by_owner
 from ..meta import (
     Key,
     Object,
     controller_of,
     is_controlled_by,
-    is_deleting,
-    key,
-    labels,
     name,
     namespace,
     status,
     uid,
     with_condition,
 )
+from ..owned import Owned
 from ..podcontrol import is_terminating
-from ..replicaset.decide import adoption_patch, claim, release_patch, selector_of
 from . import decide, progress
 from .revisions import REVISION, same_template, template_of
 
@@ -37,32 +34,14 @@ class Deployments:
         self._context = context
         self._events = context.recorder("deployment-controller")
         self._pods_by_owner = informers.index(PODS, by_owner)
-        self._sets_by_owner = informers.index(REPLICASETS, by_owner)
-        self._by_namespace = informers.index(DEPLOYMENTS, by_namespace)
-        self._deployments = informers.of(DEPLOYMENTS)
-        self._sets = informers.of(REPLICASETS)
         self._pods = informers.of(PODS)
         self._controller: Controller[Key] = Controller("deployment", self.reconcile, workers=8)
-        self._deployments.subscribe(self._on_deployment)
-        self._sets.subscribe(self._on_set)
+        self._owned = Owned(context, DEPLOYMENTS, self._controller.queue, owned=REPLICASETS)
         self._pods.subscribe(self._on_pod)
 
     async def run(self) -> None:
-        await self._context.ready(self._deployments, self._sets, self._pods)
+        await self._context.ready(self._owned.owners, self._owned.objects, self._pods)
         await self._controller.run()
-
-    def _on_deployment(self, delta: Delta) -> None:
-        obj = delta.new if isinstance(delta, Applied) else delta.old
-        self._controller.queue.add(key(obj))
-
-    def _on_set(self, delta: Delta) -> None:
-        match delta:
-            case Applied(new, old):
-                self._touch(new)
-                if old is not None and controller_of(old) is not None and controller_of(old) != controller_of(new):
-                    self._touch(old)
-            case Deleted(old):
-                self._touch(old)
 
     def _on_pod(self, delta: Delta) -> None:
         """The end of a pod lets a Recreate go on."""
@@ -70,21 +49,12 @@ class Deployments:
             return
         reference = controller_of(delta.old)
         if reference is not None and reference.get("kind") == "ReplicaSet":
-            rs = self._sets.get(namespace(delta.old), str(reference.get("name")))
-            if rs is not None:
-                self._touch(rs)
-
-    def _touch(self, rs: Object) -> None:
-        reference = controller_of(rs)
-        if reference is None:
-            for deployment in self._by_namespace.get(namespace(rs)):
-                if selector_of(deployment).matches(labels(rs)):
-                    self._controller.queue.add(key(deployment))
-        elif reference.get("kind") == "Deployment":
-            self._controller.queue.add((namespace(rs), str(reference.get("name"))))
+            rs = self._owned.objects.get(namespace(delta.old), str(reference.get("name")))
+            if rs is not None and (which := self._owned.owner_of(rs)) is not None:
+                self._controller.queue.add(which)
 
     async def reconcile(self, which: Key) -> float | None:
-        deployment = self._deployments.get(*which)
+        deployment = self._owned.owners.get(*which)
         if deployment is None:
             return None
         if selector_of(deployment).empty:
@@ -95,32 +65,11 @@ class Deployments:
                 "This deployment is selecting all pods. A non-empty selector is required.",
             )
             return None
-        sets = await self._claim(deployment)
+        sets = await self._owned.claim(deployment)
         pods = {name(rs): self._pods_by_owner.get(("owner", uid(rs))) for rs in sets}
         for action in decide.decide(deployment, sets, pods, self._context.now()):
             deployment = await self._perform(deployment, action)
         return progress.look_again(deployment, status(deployment), self._context.now())
-
-    async def _claim(self, deployment: Object) -> Sequence[Object]:
-        candidates = self._sets_by_owner.get(("owner", uid(deployment)))
-        candidates += self._sets_by_owner.get(("orphan", namespace(deployment)))
-        found = claim(deployment, candidates)
-        owned = list(found.owned)
-        client = self._context.client
-        if found.adopt and await self._still_there(deployment):
-            for rs in found.adopt:
-                patch = adoption_patch(deployment, rs, "apps/v1", "Deployment")
-                owned.append(await client.patch(REPLICASETS, name(rs), patch, namespace(rs)))
-        for rs in found.release:
-            await client.patch(REPLICASETS, name(rs), release_patch(deployment, rs), namespace(rs))
-        return owned
-
-    async def _still_there(self, deployment: Object) -> bool:
-        try:
-            live = await self._context.client.get(DEPLOYMENTS, name(deployment), namespace(deployment))
-        except NotFound:
-            return False
-        return same_uid(live, uid(deployment)) and not is_deleting(live)
 
     async def _perform(self, deployment: Object, action: decide.Action) -> Object:
         """Do one thing; the Deployment as it is afterwards."""

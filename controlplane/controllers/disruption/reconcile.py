@@ -16,10 +16,11 @@ from panal.resources import (
     resource,
 )
 
+from ..claims import selector_of
 from ..context import Context, by_namespace
 from ..meta import Key, Object, controller_of, key, labels, namespace, status
 from ..pods import is_ready
-from ..replicaset.decide import replicas, selector_of
+from ..replicaset.decide import replicas
 from . import decide
 
 BUDGETS = resource("poddisruptionbudgets", "policy")

@@ -1,8 +1,6 @@
 """A Job and its pods in; pods to create and delete, pods to let go, and the status, out. Pure.
 
-Every pod of a Job keeps the finalizer `TRACKED` until it has been counted in the status, so that none is counted
-twice or lost. Counting takes two writes: first its uid is listed in `uncountedTerminatedPods`, then its finalizer
-goes; when it is gone, the uid becomes part of the count.
+https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
 from __future__ import annotations
@@ -12,26 +10,27 @@ from dataclasses import dataclass
 
 from ..meta import (
     Object,
-    annotations_of,
     condition,
     controller_reference,
     is_deleting,
-    metadata,
     name,
     namespace,
     parse_time,
     spec,
     status,
     timestamp,
-    uid,
 )
-from ..pods import from_template, is_active, is_ready, is_terminal, phase
+from ..pods import from_template, is_active, is_ready, is_terminal
+from . import backoff
+from .counting import TRACKED, Count, count, is_tracked
+from .indexes import INDEX, completions, format_indexes, index_of, is_indexed, valid_index
+from .policy import FAILURES, IGNORED, failures_after, job_failure, only_failed_are_replaced, per_index, success
 
-TRACKED = "batch.kubernetes.io/job-tracking"
-INDEX = "batch.kubernetes.io/job-completion-index"
-BACKOFF_FIRST, BACKOFF_MOST = 10.0, 600.0
-"""Seconds after a failure before another pod is made: doubling with each failure."""
 BURST = 500
+MANAGER = "kubernetes.io/job-controller"
+
+Event = tuple[str, str, str]
+"""(type, reason, message)"""
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,29 @@ class Plan:
     delete: tuple[Object, ...] = ()
     release: tuple[Object, ...] = ()
     """Pods whose finalizer may go once `status` is written."""
-    event: tuple[str, str, str] | None = None
-    """(type, reason, message) to tell when the status is written."""
+    event: Event | None = None
+    """To tell when the status is written."""
     again: float | None = None
     """Seconds until another look."""
 
 
-def is_indexed(job: Object) -> bool:
-    return bool(spec(job).get("completionMode") == "Indexed")
+@dataclass(frozen=True)
+class Verdict:
+    """The Job's fate: Complete or Failed, and why."""
+
+    kind: str
+    reason: str
+    message: str
+
+    @property
+    def early(self) -> str:
+        """The condition that announces it while pods are still leaving."""
+        return "SuccessCriteriaMet" if self.kind == "Complete" else "FailureTarget"
+
+
+def is_ours(job: Object) -> bool:
+    """Jobs that name another manager are left alone."""
+    return spec(job).get("managedBy") in (None, "", MANAGER)
 
 
 def finished(job: Object) -> str | None:
@@ -61,117 +75,52 @@ def finished(job: Object) -> str | None:
     return None
 
 
-def is_tracked(pod: Object) -> bool:
-    return TRACKED in (metadata(pod).get("finalizers") or ())
-
-
-def index_of(pod: Object) -> int | None:
-    text = annotations_of(pod).get(INDEX, "")
-    return int(text) if text.isdecimal() else None
-
-
 def plan(job: Object, pods: Sequence[Object], now: float) -> Plan:
-    if finished(job) is not None or is_deleting(job):
+    if finished(job) is not None:
         return Plan(status(job), release=tuple(pod for pod in pods if is_tracked(pod) and _is_over(pod)))
-    counted, release = _count(job, pods)
-    out = _renew(job, pods, counted, now)
+    if is_deleting(job):
+        return Plan(status(job), release=tuple(pod for pod in pods if is_tracked(pod)))
+    counted = count(job, pods)
     active = [pod for pod in pods if is_active(pod)]
-    verdict = _verdict(job, pods, out, now)
+    verdict = _announced(job) or _failure(job, pods, counted, now) or _success(job, active, counted)
     if verdict is not None:
-        return _end(job, active, pods, out, release, verdict, now)
+        counted = count(job, pods, ending=True)
+        return _end(job, active, pods, counted, verdict, now)
+    out, event = _suspension(job, _renew(job, pods, counted, now), now)
     if spec(job).get("suspend"):
-        return Plan(_suspended(out, now), delete=tuple(active), release=release)
-    create, wait = _missing(job, pods, active, out, now)
-    surplus = max(0, len(active) - _wanted(job, out))
-    doomed = sorted(active, key=is_ready)[:surplus]
+        return Plan(out, delete=tuple(active), release=counted.release, event=event)
+    doomed = _surplus(job, active, counted)
+    create, wait = ((), None) if doomed else _missing(job, pods, active, counted, now)
     deadline = _deadline(job, out)
     waits = [seconds for seconds in (wait, deadline - now if deadline is not None else None) if seconds is not None]
-    return Plan(out, create, tuple(doomed), release, again=max(0.0, min(waits)) if waits else None)
+    again = max(0.0, min(waits)) if waits else None
+    return Plan(out, create, doomed, counted.release, event, again)
 
 
 def _is_over(pod: Object) -> bool:
     return is_terminal(pod) or is_deleting(pod)
 
 
-def _succeeded(pod: Object) -> bool:
-    return phase(pod) == "Succeeded"
-
-
-def _count(job: Object, pods: Sequence[Object]) -> tuple[Object, tuple[Object, ...]]:
-    """(counters and list of the uncounted, pods whose finalizer may go)."""
-    listed = status(job).get("uncountedTerminatedPods") or {}
-    tracked = {uid(pod) for pod in pods if is_tracked(pod)}
-    out: Object = {}
-    release: list[Object] = []
-    waiting: dict[str, list[str]] = {}
-    for field, good in (("succeeded", True), ("failed", False)):
-        before = listed.get(field) or []
-        still = [item for item in before if item in tracked]
-        total = int(status(job).get(field) or 0) + len(before) - len(still)
-        over = [pod for pod in pods if is_tracked(pod) and _is_over(pod) and _succeeded(pod) == good]
-        fresh = [uid(pod) for pod in over if uid(pod) not in still]
-        release += over
-        out[field] = total
-        if still or fresh:
-            waiting[field] = still + fresh
-    out["uncountedTerminatedPods"] = waiting
-    return out, tuple(release)
-
-
-def totals(out: Object) -> tuple[int, int]:
-    """(succeeded, failed), those on their way into the count included."""
-    waiting = out.get("uncountedTerminatedPods") or {}
-    return (
-        int(out.get("succeeded") or 0) + len(waiting.get("succeeded") or ()),
-        int(out.get("failed") or 0) + len(waiting.get("failed") or ()),
-    )
-
-
-def _renew(job: Object, pods: Sequence[Object], counted: Object, now: float) -> Object:
-    active = [pod for pod in pods if is_active(pod)]
-    out: Object = {key: value for key, value in status(job).items() if key not in COUNTS}
-    optional = {
-        "active": len(active),
-        "succeeded": counted["succeeded"],
-        "failed": counted["failed"],
-    }
-    out.update({field: value for field, value in optional.items() if value})
-    out["ready"] = sum(is_ready(pod) for pod in active)
-    out["terminating"] = sum(is_deleting(pod) and not is_terminal(pod) for pod in pods)
-    out["uncountedTerminatedPods"] = counted["uncountedTerminatedPods"]
-    if "startTime" not in out and not spec(job).get("suspend"):
-        out["startTime"] = timestamp(now)
-    if is_indexed(job) and (done := completed_indexes(job, pods)):
-        out["completedIndexes"] = format_indexes(done)
-        out["succeeded"] = len(done)
-    return out
-
-
 COUNTS = frozenset({"active", "succeeded", "failed", "ready", "terminating", "uncountedTerminatedPods"})
 
 
-def completed_indexes(job: Object, pods: Sequence[Object]) -> set[int]:
-    done = parse_indexes(str(status(job).get("completedIndexes") or ""))
-    return done | {index for pod in pods if _succeeded(pod) and (index := index_of(pod)) is not None}
-
-
-def parse_indexes(text: str) -> set[int]:
-    """0,2-4 as a set."""
-    found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return found
-
-
-def format_indexes(indexes: set[int]) -> str:
-    runs: list[list[int]] = []
-    for index in sorted(indexes):
-        if runs and runs[-1][1] == index - 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+def _renew(job: Object, pods: Sequence[Object], counted: Count, now: float) -> Object:
+    active = [pod for pod in pods if is_active(pod)]
+    out: Object = {key: value for key, value in status(job).items() if key not in COUNTS}
+    optional = {"active": len(active), "succeeded": counted.succeeded, "failed": counted.failed}
+    out.update({field: value for field, value in optional.items() if value})
+    out["ready"] = sum(is_ready(pod) for pod in active)
+    out["terminating"] = sum(is_deleting(pod) and not is_terminal(pod) for pod in pods)
+    out["uncountedTerminatedPods"] = dict(counted.uncounted)
+    if "startTime" not in out and not spec(job).get("suspend"):
+        out["startTime"] = timestamp(now)
+    if is_indexed(job):
+        out.pop("completedIndexes", None)
+        if counted.done:
+            out["completedIndexes"] = format_indexes(counted.done)
+        if per_index(job) is not None:
+            out["failedIndexes"] = format_indexes(counted.lost)
+    return out
 
 
 def _deadline(job: Object, out: Object) -> float | None:
@@ -179,32 +128,62 @@ def _deadline(job: Object, out: Object) -> float | None:
     return None if limit is None or begun is None else begun + int(limit)
 
 
-def _verdict(job: Object, pods: Sequence[Object], out: Object, now: float) -> tuple[str, str, str] | None:
-    """(Complete or Failed, reason, message) once the Job's fate is settled."""
-    succeeded, failed = totals(out)
-    backoff_limit = spec(job).get("backoffLimit")
+def _announced(job: Object) -> Verdict | None:
+    """What an earlier look has announced stands."""
+    for kind, early in (("Failed", "FailureTarget"), ("Complete", "SuccessCriteriaMet")):
+        found = condition(status(job).get("conditions"), early)
+        if found is not None and found.get("status") == "True":
+            return Verdict(kind, str(found.get("reason")), str(found.get("message")))
+    return None
+
+
+def _failure(job: Object, pods: Sequence[Object], counted: Count, now: float) -> Verdict | None:
+    if (said := job_failure(job, pods)) is not None:
+        return Verdict("Failed", "PodFailurePolicy", said)
+    value = spec(job).get("backoffLimit")
+    limit = 6 if value is None else int(value)
+    if counted.all_failed > limit or _restarted_too_often(job, pods, limit):
+        return Verdict("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+    deadline = _deadline(job, status(job))
+    if deadline is not None and now >= deadline and not spec(job).get("suspend"):
+        return Verdict("Failed", "DeadlineExceeded", "Job was active longer than specified deadline")
+    if per_index(job) is None:
+        return None
+    most = spec(job).get("maxFailedIndexes")
+    if most is not None and len(counted.lost) > int(most):
+        return Verdict(
+            "Failed", "MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes"
+        )
+    if counted.lost and len(counted.lost) + len(counted.done) >= (completions(job) or 0):
+        return Verdict("Failed", "FailedIndexes", "Job has failed indexes")
+    return None
+
+
+def _restarted_too_often(job: Object, pods: Sequence[Object], limit: int) -> bool:
+    """Pods that restart in place count their containers' restarts instead of failed pods."""
+    template = spec(spec(job).get("template") or {})
+    if template.get("restartPolicy") != "OnFailure":
+        return False
     restarts = sum(
         int(item.get("restartCount") or 0)
         for pod in pods
         if is_active(pod)
-        for item in status(pod).get("containerStatuses") or ()
+        for field in ("initContainerStatuses", "containerStatuses")
+        for item in status(pod).get(field) or ()
     )
-    on_failure = spec(spec(job).get("template") or {}).get("restartPolicy") == "OnFailure"
-    limit = 6 if backoff_limit is None else int(backoff_limit)
-    if failed > limit or (on_failure and 0 < limit < restarts):
-        return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-    deadline = _deadline(job, out)
-    if deadline is not None and now >= deadline and not spec(job).get("suspend"):
-        return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
-    completions = spec(job).get("completions")
-    if is_indexed(job):
-        enough = len(completed_indexes(job, pods)) >= int(completions or 0)
-    elif completions is None:
-        enough = succeeded > 0 and not any(is_active(pod) for pod in pods)
+    return restarts > 0 if limit == 0 else restarts >= limit
+
+
+def _success(job: Object, active: Sequence[Object], counted: Count) -> Verdict | None:
+    wanted = completions(job)
+    if is_indexed(job) and (said := success(job, set(counted.done), wanted or 0)) is not None:
+        return Verdict("Complete", "SuccessPolicy", said)
+    if wanted is None:
+        enough = counted.all_succeeded > 0 and not active
     else:
-        enough = succeeded >= int(completions)
+        enough = counted.all_succeeded >= wanted and (wanted > 0 or not active)
     if enough:
-        return "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
+        return Verdict("Complete", "CompletionsReached", "Reached expected number of succeeded pods")
     return None
 
 
@@ -221,96 +200,139 @@ def _condition(kind: str, reason: str, message: str, now: float, value: str = "T
 
 
 def _end(
-    job: Object,
-    active: Sequence[Object],
-    pods: Sequence[Object],
-    out: Object,
-    release: tuple[Object, ...],
-    verdict: tuple[str, str, str],
-    now: float,
+    job: Object, active: Sequence[Object], pods: Sequence[Object], counted: Count, verdict: Verdict, now: float
 ) -> Plan:
     """Say what is coming, stop what runs, wait until all is counted, then close the Job."""
-    kind, reason, message = verdict
-    early = "SuccessCriteriaMet" if kind == "Complete" else "FailureTarget"
+    out = _renew(job, pods, counted, now)
+    kind, reason, message = verdict.kind, verdict.reason, verdict.message
     conditions = list(out.get("conditions") or ())
-    if condition(conditions, early) is None:
-        conditions.append(_condition(early, reason, message, now))
+    if condition(conditions, verdict.early) is None:
+        conditions.append(_condition(verdict.early, reason, message, now))
     out = {**out, "conditions": conditions}
     leaving = any(is_deleting(pod) and not is_terminal(pod) for pod in pods)
     if active or leaving or any(out["uncountedTerminatedPods"].values()):
-        return Plan(out, delete=tuple(active), release=release)
+        return Plan(out, delete=tuple(active), release=counted.release)
     out = {**out, "conditions": [*conditions, _condition(kind, reason, message, now)]}
     if kind == "Complete":
         out["completionTime"] = timestamp(now)
-        return Plan(out, release=release, event=("Normal", "Completed", "Job completed"))
-    return Plan(out, release=release, event=("Warning", reason, message))
+        return Plan(out, release=counted.release, event=("Normal", "Completed", "Job completed"))
+    return Plan(out, release=counted.release, event=("Warning", reason, message))
 
 
-def _suspended(out: Object, now: float) -> Object:
+def _suspension(job: Object, out: Object, now: float) -> tuple[Object, Event | None]:
+    """The condition Suspended; a Job that is resumed starts anew, also for its deadline."""
     found = condition(out.get("conditions"), "Suspended")
-    if found is not None and found.get("status") == "True":
-        return out
+    suspended = bool(spec(job).get("suspend"))
+    if (found is not None and found.get("status") == "True") == suspended:
+        return out, None
+    new = (
+        _condition("Suspended", "JobSuspended", "Job suspended", now)
+        if suspended
+        else _condition("Suspended", "JobResumed", "Job resumed", now, "False")
+    )
     rest = [item for item in out.get("conditions") or () if item.get("type") != "Suspended"]
-    return {**out, "conditions": [*rest, _condition("Suspended", "JobSuspended", "Job suspended", now)]}
+    out = {**out, "conditions": [*rest, new]}
+    if not suspended:
+        out["startTime"] = timestamp(now)
+    return out, ("Normal", "Suspended" if suspended else "Resumed", str(new["message"]))
 
 
-def _wanted(job: Object, out: Object) -> int:
+def _wanted(job: Object, active: int, counted: Count) -> int:
     """How many pods should be active now."""
     value = spec(job).get("parallelism")
     parallelism = 1 if value is None else int(value)
-    completions = spec(job).get("completions")
-    succeeded = int(out.get("succeeded") or 0) if is_indexed(job) else totals(out)[0]
-    if completions is None:
-        return parallelism if not succeeded else min(parallelism, int(out.get("active") or 0))
-    return min(parallelism, max(0, int(completions) - succeeded))
+    total = completions(job)
+    if total is None:
+        return parallelism if not counted.all_succeeded else min(parallelism, active)
+    return min(parallelism, max(0, total - counted.all_succeeded))
+
+
+def _surplus(job: Object, active: Sequence[Object], counted: Count) -> tuple[Object, ...]:
+    """Pods to stop: of indexes that are twice there, done, or no longer wanted; then as many as are too many."""
+    doomed: list[Object] = []
+    rest = list(active)
+    if is_indexed(job):
+        seen: set[int] = set()
+        for pod in sorted(active, key=lambda pod: (not is_ready(pod), name(pod))):
+            index = valid_index(job, pod)
+            if index is None or index in seen or index in counted.lost:
+                doomed.append(pod)
+            else:
+                seen.add(index)
+        rest = [pod for pod in active if pod not in doomed]
+    more = len(rest) - _wanted(job, len(rest), counted)
+    ordered = sorted(rest, key=lambda pod: (is_ready(pod), -(index_of(pod) or 0)))
+    return tuple([*doomed, *ordered[: max(0, more)]][:BURST])
 
 
 def _missing(
-    job: Object, pods: Sequence[Object], active: Sequence[Object], out: Object, now: float
+    job: Object, pods: Sequence[Object], active: Sequence[Object], counted: Count, now: float
 ) -> tuple[tuple[int | None, ...], float | None]:
-    """(pods to create, seconds to wait before creating them)."""
-    leaving = sum(is_deleting(pod) and not is_terminal(pod) for pod in pods)
-    short = min(_wanted(job, out) - len(active) - leaving, BURST)
+    """(pods to create, seconds to wait before creating more)."""
+    leaving = [pod for pod in pods if is_deleting(pod) and not is_terminal(pod)]
+    if not only_failed_are_replaced(job):
+        leaving = []
+    short = min(_wanted(job, len(active), counted) - len(active) - len(leaving), BURST)
     if short <= 0:
         return (), None
-    wait = _backoff(pods, totals(out)[1], now)
-    if wait > 0:
-        return (), wait
-    if not is_indexed(job):
-        return (None,) * short, None
-    taken = completed_indexes(job, pods) | {index for pod in active if (index := index_of(pod)) is not None}
-    free = (index for index in range(int(spec(job).get("completions") or 0)) if index not in taken)
-    return tuple(index for index, _ in zip(free, range(short), strict=False)), None
+    if per_index(job) is None:
+        wait = backoff.remaining(job, pods, now)
+        if wait > 0:
+            return (), wait
+        if not is_indexed(job):
+            return (None,) * short, None
+    free = _free_indexes(job, [*active, *leaving], counted)
+    if per_index(job) is None:
+        return tuple(free[:short]), None
+    return _ripe(job, free, counted, short, now)
 
 
-def _backoff(pods: Sequence[Object], failed: int, now: float) -> float:
-    ends = [_ended(pod) for pod in pods if phase(pod) == "Failed"]
-    last = max((end for end in ends if end is not None), default=None)
-    if last is None or failed == 0:
-        return 0.0
-    return last + min(BACKOFF_FIRST * 2.0 ** min(failed - 1, 10), BACKOFF_MOST) - now
+def _free_indexes(job: Object, busy: Sequence[Object], counted: Count) -> list[int]:
+    taken = counted.done | counted.lost | {index for pod in busy if (index := index_of(pod)) is not None}
+    return [index for index in range(completions(job) or 0) if index not in taken]
 
 
-def _ended(pod: Object) -> float | None:
-    times = [
-        parse_time(((item.get("state") or {}).get("terminated") or {}).get("finishedAt"))
-        for item in status(pod).get("containerStatuses") or ()
-    ]
-    known = [time for time in times if time is not None]
-    return max(known) if known else parse_time(metadata(pod).get("creationTimestamp"))
+def _ripe(
+    job: Object, free: Sequence[int], counted: Count, short: int, now: float
+) -> tuple[tuple[int, ...], float | None]:
+    """Those indexes whose own back-off is over."""
+    chosen: list[int] = []
+    waits: list[float] = []
+    for index in free:
+        before = counted.held.get(index)
+        wait = 0.0
+        if before is not None:
+            wait = backoff.for_index(failures_after(job, before)[0], before, now)
+        if wait > 0:
+            waits.append(wait)
+        elif len(chosen) < short:
+            chosen.append(index)
+    return tuple(chosen), min(waits, default=None)
 
 
-def new_pod(job: Object, index: int | None) -> Object:
+def replaced(job: Object, pods: Sequence[Object], index: int | None) -> Object | None:
+    """The failed pod whose counts the next pod of the index inherits."""
+    return None if index is None or per_index(job) is None else count(job, pods).held.get(index)
+
+
+def new_pod(job: Object, index: int | None, before: Object | None = None) -> Object:
+    """A pod of the Job; `before` is the failed pod of its index that it replaces."""
     template = spec(job).get("template") or {}
     meta = template.get("metadata") or {}
     prefix = f"{name(job)}-"
     if index is not None:
         prefix = f"{name(job)}-{index}-"
         where = {INDEX: str(index)}
+        counts = {}
+        if per_index(job) is not None:
+            failures, ignored = failures_after(job, before)
+            counts = {FAILURES: str(failures)}
+            if ignored or (before is not None and spec(job).get("podFailurePolicy") is not None):
+                counts[IGNORED] = str(ignored)
         meta = {
             **meta,
             "labels": {**(meta.get("labels") or {}), **where},
-            "annotations": {**(meta.get("annotations") or {}), **where},
+            "annotations": {**(meta.get("annotations") or {}), **where, **counts},
         }
         template = {**template, "spec": _told_index(template.get("spec") or {}, f"{name(job)}-{index}")}
     meta = {**meta, "finalizers": [*(meta.get("finalizers") or ()), TRACKED]}
@@ -325,8 +347,15 @@ def _told_index(pod_spec: Object, hostname: str) -> Object:
     out = {**pod_spec, "hostname": pod_spec.get("hostname") or hostname}
     for field in ("containers", "initContainers"):
         if pod_spec.get(field):
-            out[field] = [{**each, "env": [*(each.get("env") or ()), variable]} for each in pod_spec[field]]
+            out[field] = [_with_variable(each, variable) for each in pod_spec[field]]
     return out
+
+
+def _with_variable(container: Object, variable: Object) -> Object:
+    env = container.get("env") or []
+    if any(item.get("name") == variable["name"] for item in env):
+        return container
+    return {**container, "env": [*env, variable]}
 
 
 def expires(job: Object) -> float | None:

@@ -2,75 +2,62 @@
 
 from __future__ import annotations
 
-import time
-
 from panal.controllers import Controller
 from panal.errors import NotFound, StatusError
-from panal.informer import Applied, Deleted, Delta
+from panal.informer import Applied, Delta
 from panal.resources import JOBS, PODS
 
-from ..context import Context, by_owner
-from ..expectations import Expectations
-from ..meta import Key, Object, controller_of, is_deleting, key, metadata, name, namespace, status, uid
-from ..podcontrol import Failure, PodControl, is_terminating
+from ..context import Context, same_uid
+from ..meta import Key, Object, controller_of, is_deleting, metadata, name, namespace, status, uid
+from ..owned import Owned
+from ..podcontrol import PodControl, is_terminating
 from . import decide
+from .counting import TRACKED, is_tracked
+
+POD = "pod/"
+"""Marks a key in the queue as a pod's."""
 
 
 class Jobs:
     def __init__(self, context: Context) -> None:
-        informers = context.informers
         self._context = context
         self._events = context.recorder("job-controller")
-        self._pods_by_owner = informers.index(PODS, by_owner)
-        self._jobs = informers.of(JOBS)
-        self._pods = informers.of(PODS)
         self._control = PodControl(context.client, self._events)
-        self._expectations: Expectations[Key] = Expectations()
         self._controller: Controller[Key] = Controller("job", self.reconcile, workers=4)
-        self._jobs.subscribe(self._on_job)
-        self._pods.subscribe(self._on_pod)
+        self._owned = Owned(context, JOBS, self._controller.queue, finalizer=TRACKED)
+        self._owned.objects.subscribe(self._on_pod)
 
     async def run(self) -> None:
-        await self._context.ready(self._jobs, self._pods)
-        for pod in self._pods.all():
+        await self._context.ready(self._owned.owners, self._owned.objects)
+        for pod in self._owned.objects.all():
             self._on_pod(Applied(pod, pod))
         await self._controller.run()
 
-    def _on_job(self, delta: Delta) -> None:
-        self._controller.queue.add(key(delta.new if isinstance(delta, Applied) else delta.old))
-
     def _on_pod(self, delta: Delta) -> None:
-        pod = delta.new if isinstance(delta, Applied) else delta.old
-        reference = controller_of(pod)
-        if reference is None or reference.get("kind") != "Job":
-            return
-        owner = namespace(pod), str(reference.get("name"))
-        if isinstance(delta, Applied) and delta.old is None:
-            self._expectations.created(owner)
-        if isinstance(delta, Deleted) or is_deleting(pod):
-            self._expectations.deleted(owner, uid(pod))
-        self._controller.queue.add(owner)
-        if isinstance(delta, Applied) and is_deleting(pod) and self._jobs.has_synced:
-            self._adrift(pod, owner)
-
-    def _adrift(self, pod: Object, owner: Key) -> None:
         """A pod whose Job is gone is nobody's to count: queue it by its own key."""
-        job = self._jobs.get(*owner)
-        reference = controller_of(pod) or {}
-        if (job is None or uid(job) != reference.get("uid")) and decide.is_tracked(pod):
-            self._controller.queue.add((f"pod/{namespace(pod)}", name(pod)))
+        if not isinstance(delta, Applied) or not is_tracked(delta.new) or not self._owned.owners.has_synced:
+            return
+        if self._is_adrift(delta.new):
+            self._controller.queue.add((f"{POD}{namespace(delta.new)}", name(delta.new)))
+
+    def _is_adrift(self, pod: Object) -> bool:
+        reference = controller_of(pod)
+        if reference is None:
+            return True
+        if reference.get("kind") != "Job":
+            return False
+        return not same_uid(self._owned.owners.get(namespace(pod), str(reference.get("name"))), reference.get("uid"))
 
     async def reconcile(self, which: Key) -> float | None:
-        if which[0].startswith("pod/"):
-            pod = self._pods.get(which[0].removeprefix("pod/"), which[1])
-            if pod is not None:
-                await self._release(pod)
+        if which[0].startswith(POD):
+            await self._let_go(which[0].removeprefix(POD), which[1])
             return None
-        job = self._jobs.get(*which)
+        job = self._owned.owners.get(*which)
         if job is None:
-            self._expectations.forget(which)
             return None
-        pods = self._pods_by_owner.get(("owner", uid(job)))
+        if not decide.is_ours(job):
+            return await self._expire(job)
+        pods = await self._owned.claim(job)
         plan = decide.plan(job, pods, self._context.now())
         if plan.status != status(job):
             await self._context.client.update_status(JOBS, {**job, "status": plan.status})
@@ -78,38 +65,40 @@ class Jobs:
                 self._events.event(job, *plan.event)
         for pod in plan.release:
             await self._release(pod)
-        failure = await self._act(which, job, plan)
-        if failure is not None and not (isinstance(failure, StatusError) and is_terminating(failure)):
-            raise failure
-        if (expiry := decide.expires(job)) is not None:
-            return await self._expire(job, expiry)
-        return plan.again
+        if self._owned.satisfied(which):
+            new = [decide.new_pod(job, index, decide.replaced(job, pods, index)) for index in plan.create]
+            failure = await self._owned.perform(which, job, self._control, new, plan.delete)
+            if failure is not None and not (isinstance(failure, StatusError) and is_terminating(failure)):
+                raise failure
+        return plan.again if plan.again is not None else await self._expire(job)
 
-    async def _act(self, which: Key, job: Object, plan: decide.Plan) -> Failure | None:
-        if not self._expectations.satisfied(which, time.monotonic()):
-            return None
-        if plan.delete:
-            self._expectations.expect(which, time.monotonic(), deletions=[uid(pod) for pod in plan.delete])
-            failed, failure = await self._control.delete(job, plan.delete)
-            for pod in failed:
-                self._expectations.deleted(which, uid(pod))
-            return failure
-        if not plan.create:
-            return None
-        self._expectations.expect(which, time.monotonic(), creations=len(plan.create))
-        made, failure = await self._control.create(job, [decide.new_pod(job, index) for index in plan.create])
-        self._expectations.created(which, len(plan.create) - made)
-        return failure
+    async def _let_go(self, where: str, which: str) -> None:
+        """Asks the API itself: the informer of Jobs may be behind."""
+        pod = self._owned.objects.get(where, which)
+        if pod is None or not is_tracked(pod) or not self._is_adrift(pod):
+            return
+        reference = controller_of(pod)
+        if reference is not None:
+            try:
+                job = await self._context.client.get(JOBS, str(reference.get("name")), where)
+            except NotFound:
+                job = None
+            if same_uid(job, reference.get("uid")):
+                return
+        await self._release(pod)
 
     async def _release(self, pod: Object) -> None:
-        left = [item for item in metadata(pod).get("finalizers") or () if item != decide.TRACKED]
+        left = [item for item in metadata(pod).get("finalizers") or () if item != TRACKED]
         patch = {"metadata": {"uid": uid(pod), "finalizers": left or None}}
         try:
             await self._context.client.patch(PODS, name(pod), patch, namespace(pod))
         except NotFound:
             return
 
-    async def _expire(self, job: Object, expiry: float) -> float | None:
+    async def _expire(self, job: Object) -> float | None:
+        """Seconds until the finished Job's time to live is over; it is removed when it is."""
+        if (expiry := decide.expires(job)) is None or is_deleting(job):
+            return None
         wait = expiry - self._context.now()
         if wait > 0:
             return wait

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from panal.selectors import LabelSelector, from_label_selector
 
 from ..meta import (
     Object,
-    controller_of,
     controller_reference,
-    is_controlled_by,
     is_deleting,
     labels,
     metadata,
@@ -20,7 +16,6 @@ from ..meta import (
     spec,
     status,
     timestamp,
-    uid,
     with_condition,
     without_condition,
 )
@@ -31,45 +26,11 @@ BURST = 500
 
 
 @dataclass(frozen=True)
-class Claim:
-    """Who belongs to an owner: `owned` already do, `adopt` are free and match, `release` no longer match."""
-
-    owned: tuple[Object, ...]
-    adopt: tuple[Object, ...]
-    release: tuple[Object, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
     """Pods to create (how many) and pods to delete. At most one of the two."""
 
     create: int = 0
     delete: tuple[Object, ...] = ()
-
-
-def claim(owner: Object, objects: Iterable[Object], selector: LabelSelector | None = None) -> Claim:
-    """Sort `objects` of the owner's namespace. Nothing is adopted by, and only the owned belong to, what is being
-    deleted.
-    """
-    selector = selector if selector is not None else selector_of(owner)
-    owned: list[Object] = []
-    adopt: list[Object] = []
-    release: list[Object] = []
-    for obj in objects:
-        matches = selector.matches(labels(obj))
-        if is_controlled_by(obj, owner):
-            (owned if matches or is_deleting(owner) else release).append(obj)
-        elif matches and controller_of(obj) is None and not is_deleting(owner) and not is_deleting(obj):
-            adopt.append(obj)
-    return Claim(tuple(owned), tuple(adopt), tuple(release))
-
-
-def selector_of(owner: Object) -> LabelSelector:
-    """The owner's selector; a ReplicationController's is a plain mapping."""
-    selector = spec(owner).get("selector") or {}
-    if owner.get("kind") == "ReplicationController":
-        selector = {"matchLabels": selector}
-    return from_label_selector(selector)
 
 
 def replicas(owner: Object) -> int:
@@ -133,18 +94,3 @@ def _conditions(owner: Object, active: int, now: float, failure: tuple[str, str]
             "message": message,
         },
     )
-
-
-def adoption_patch(owner: Object, obj: Object, api_version: str, kind: str) -> Object:
-    """A merge patch that makes `owner` the controller of `obj`; the uid guards against a namesake."""
-    references = [
-        *(metadata(obj).get("ownerReferences") or ()),
-        controller_reference(owner, api_version, kind),
-    ]
-    return {"metadata": {"uid": uid(obj), "ownerReferences": references}}
-
-
-def release_patch(owner: Object, obj: Object) -> Object:
-    """A merge patch that takes the reference to `owner` away."""
-    references = [item for item in metadata(obj).get("ownerReferences") or () if item.get("uid") != uid(owner)]
-    return {"metadata": {"uid": uid(obj), "ownerReferences": references or None}}

@@ -60,6 +60,11 @@ def ordinal(owner: Object, pod: Object) -> int | None:
     return int(number) if prefix == name(owner) and number.isdecimal() else None
 
 
+def is_named_for(owner: Object, pod: Object) -> bool:
+    """Only a pod named as one of the set's may be adopted."""
+    return ordinal(owner, pod) is not None
+
+
 def is_healthy(pod: Object) -> bool:
     return phase(pod) == "Running" and is_ready(pod) and not is_deleting(pod)
 

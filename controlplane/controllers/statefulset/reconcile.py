@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from panal.controllers import Controller
 from panal.errors import AlreadyExists, NotFound, StatusError
-from panal.informer import Applied, Deleted, Delta
 from panal.resources import CONTROLLERREVISIONS, PERSISTENTVOLUMECLAIMS, PODS, STATEFULSETS
 
 from ..context import Context, by_owner
-from ..expectations import Expectations
-from ..meta import Key, Object, controller_of, is_deleting, key, labels, name, namespace, spec, status, uid
+from ..meta import Key, Object, is_deleting, labels, name, namespace, spec, status, uid
+from ..owned import Owned
 from ..podcontrol import is_terminating
 from ..pods import next_available
 from ..revisions import HASH, find_equal, new_revision, number, surplus
@@ -24,43 +23,20 @@ class StatefulSets:
         informers = context.informers
         self._context = context
         self._events = context.recorder("statefulset-controller")
-        self._pods_by_owner = informers.index(PODS, by_owner)
         self._revisions_by_owner = informers.index(CONTROLLERREVISIONS, by_owner)
-        self._sets = informers.of(STATEFULSETS)
-        self._pods = informers.of(PODS)
         self._revisions = informers.of(CONTROLLERREVISIONS)
-        self._expectations: Expectations[Key] = Expectations()
         self._controller: Controller[Key] = Controller("statefulset", self.reconcile, workers=4)
-        self._sets.subscribe(self._on_set)
-        self._pods.subscribe(self._on_pod)
+        self._owned = Owned(context, STATEFULSETS, self._controller.queue, fits=decide.is_named_for)
 
     async def run(self) -> None:
-        await self._context.ready(self._sets, self._pods, self._revisions)
+        await self._context.ready(self._owned.owners, self._owned.objects, self._revisions)
         await self._controller.run()
 
-    def _on_set(self, delta: Delta) -> None:
-        self._controller.queue.add(key(delta.new if isinstance(delta, Applied) else delta.old))
-
-    def _on_pod(self, delta: Delta) -> None:
-        pod = delta.new if isinstance(delta, Applied) else delta.old
-        reference = controller_of(pod)
-        if reference is None or reference.get("kind") != "StatefulSet":
-            return
-        owner = namespace(pod), str(reference.get("name"))
-        if isinstance(delta, Applied) and delta.old is None:
-            self._expectations.created(owner)
-        if isinstance(delta, Deleted) or is_deleting(pod):
-            self._expectations.deleted(owner, uid(pod))
-        self._controller.queue.add(owner)
-
     async def reconcile(self, which: Key) -> float | None:
-        owner = self._sets.get(*which)
-        if owner is None:
-            self._expectations.forget(which)
+        owner = self._owned.owners.get(*which)
+        if owner is None or is_deleting(owner) or not self._owned.satisfied(which):
             return None
-        if is_deleting(owner) or not self._expectations.satisfied(which, time.monotonic()):
-            return None
-        pods = self._pods_by_owner.get(("owner", uid(owner)))
+        pods = await self._owned.claim(owner)
         revisions = await self._revise(owner, pods)
         now = self._context.now()
         try:
@@ -106,28 +82,28 @@ class StatefulSets:
         for ordinal in plan.create:
             await self._claim_storage(owner, ordinal)
             pod = decide.new_pod(owner, ordinal, decide.revision_for(owner, ordinal, revisions))
-            self._expectations.expect(which, now, creations=1)
+            self._owned.expectations.expect(which, now, creations=1)
             try:
                 await self._context.client.create(PODS, pod, namespace(owner))
             except StatusError as error:
-                self._expectations.created(which)
+                self._owned.expectations.created(which)
                 if isinstance(error, AlreadyExists) or is_terminating(error):
                     raise
                 self._tell(owner, "Warning", "FailedCreate", "create", pod, f"failed error: {error.message}")
                 raise
             except BaseException:
-                self._expectations.created(which)
+                self._owned.expectations.created(which)
                 raise
             self._tell(owner, "Normal", "SuccessfulCreate", "create", pod, "successful")
         for pod in plan.delete:
-            self._expectations.expect(which, now, deletions=[uid(pod)])
+            self._owned.expectations.expect(which, now, deletions=[uid(pod)])
             try:
                 await self._context.client.delete(PODS, name(pod), namespace(pod), uid=uid(pod))
             except NotFound:
-                self._expectations.deleted(which, uid(pod))
+                self._owned.expectations.deleted(which, uid(pod))
                 continue
             except BaseException:
-                self._expectations.deleted(which, uid(pod))
+                self._owned.expectations.deleted(which, uid(pod))
                 raise
             self._tell(owner, "Normal", "SuccessfulDelete", "delete", pod, "successful")
 

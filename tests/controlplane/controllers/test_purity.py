@@ -9,7 +9,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3] / "controlplane"
 FORBIDDEN = {"asyncio", "aiohttp", "socket", "sqlite3", "subprocess", "time", "random", "secrets"}
-SHELLS = {"__main__.py", "reconcile.py", "context.py", "podcontrol.py", "selection.py", "discovered.py", "catalog.py"}
+SHELLS = {
+    "__main__.py",
+    "catalog.py",
+    "context.py",
+    "discovered.py",
+    "owned.py",
+    "podcontrol.py",
+    "reconcile.py",
+    "selection.py",
+}
 PURE = sorted(
     path
     for part in ("controllers", "scheduler")

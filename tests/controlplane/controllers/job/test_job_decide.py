@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from panal.controlplane.controllers.job import decide
+from panal.controlplane.controllers.job import decide, indexes
 
 NOW = 1_700_000_000.0
 Object = dict[str, Any]
@@ -169,5 +169,5 @@ def test_a_finished_job_expires_and_does_nothing_more() -> None:
 
 
 def test_index_lists_read_and_write() -> None:
-    assert decide.format_indexes({5, 1, 2, 3, 9}) == "1-3,5,9"
-    assert decide.parse_indexes("1-3,5,9") == {1, 2, 3, 5, 9}
+    assert indexes.format_indexes({5, 1, 2, 3, 9}) == "1-3,5,9"
+    assert indexes.parse_indexes("1-3,5,9") == {1, 2, 3, 5, 9}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from panal.controlplane.controllers import claims
 from panal.controlplane.controllers.replicaset import decide
 
 NOW = 1_700_000_000.0
@@ -92,9 +93,9 @@ def test_a_set_being_deleted_leaves_its_pods_to_the_garbage_collector() -> None:
 def test_orphans_that_match_are_adopted_and_strangers_left_alone() -> None:
     free = pod("free", owner=None)
     foreign = pod("foreign", owner="other")
-    found = decide.claim(replicaset(), [pod("own"), free, foreign])
+    found = claims.claim(replicaset(), [pod("own"), free, foreign])
     assert (names(found.owned), names(found.adopt), names(found.release)) == (["own"], ["free"], [])
-    patch = decide.adoption_patch(replicaset(), free, "apps/v1", "ReplicaSet")
+    patch = claims.adoption_patch(replicaset(), free, "apps/v1", "ReplicaSet")
     assert patch == {
         "metadata": {
             "uid": "free",
@@ -114,15 +115,15 @@ def test_orphans_that_match_are_adopted_and_strangers_left_alone() -> None:
 
 def test_a_relabelled_pod_is_released() -> None:
     changed = pod("changed", metadata={"labels": {"app": "debug"}})
-    found = decide.claim(replicaset(), [changed])
+    found = claims.claim(replicaset(), [changed])
     assert names(found.release) == ["changed"]
-    assert decide.release_patch(replicaset(), changed)["metadata"]["ownerReferences"] is None
+    assert claims.release_patch(replicaset(), changed)["metadata"]["ownerReferences"] is None
 
 
 def test_a_replication_controller_selects_by_a_plain_mapping() -> None:
     owner = replicaset()
     owner.update(kind="ReplicationController", spec={"selector": {"app": "web"}})
-    assert names(decide.claim(owner, [pod("own")]).owned) == ["own"]
+    assert names(claims.claim(owner, [pod("own")]).owned) == ["own"]
 
 
 def test_the_status_counts_labels_readiness_and_availability() -> None:
