@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST, _SETTINGS, _GOAWAY = 0x0, 0x1, 0x3, 0x4, 0x7
 _END_STREAM, _END_HEADERS, _ACK = 0x1, 0x4, 0x1
 _FRAME_LIMIT = 1 << 16
-_SERVING = b"\x08\x01"
-"""HealthCheckResponse{status: SERVING}."""
+_STATUSES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+"""HealthCheckResponse.ServingStatus."""
 
 
 class NotGRPC(Exception):
     """The other side does not speak gRPC, or not this service."""
 
 
-async def check(host: str, port: int, service: str) -> bool:
-    """Whether `service` ("" is the whole server) is SERVING. Raises OSError, NotGRPC."""
+async def check(host: str, port: int, service: str, connected: Callable[[], None] = lambda: None) -> str:
+    """How `service` ("" is the whole server) is: SERVING, NOT_SERVING... `connected` is called once the server is there.
+
+    Raises OSError, NotGRPC.
+    """
     reader, writer = await asyncio.open_connection(host, port)
+    connected()
     try:
         writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
         writer.write(_frame(_HEADERS, _END_HEADERS, 1, _request_headers(f"{host}:{port}")))
@@ -34,7 +39,7 @@ async def check(host: str, port: int, service: str) -> bool:
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
     body = b""
     while True:
         head = await reader.readexactly(9)
@@ -47,9 +52,18 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         elif kind == _DATA:
             body += payload
             if len(body) >= 5 and len(body) >= 5 + int.from_bytes(body[1:5], "big"):
-                return body[5:].startswith(_SERVING)
+                return _status(body[5:])
         elif kind in (_RST, _GOAWAY) or (kind == _HEADERS and flags & _END_STREAM):
             raise NotGRPC("the health service did not answer")
+
+
+def _status(message: bytes) -> str:
+    """Field 1 of the answer; an empty message is the default, UNKNOWN."""
+    if not message:
+        return _STATUSES[0]
+    if message[:1] != b"\x08" or len(message) < 2 or message[1] not in _STATUSES:
+        raise NotGRPC("the health service gave an answer that is none")
+    return _STATUSES[message[1]]
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

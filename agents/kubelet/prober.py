@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from panal import tasks
 
 from . import probes
 from .handlers import Handlers, Target
+from .outcome import Outcome
 from .podspec import ContainerSpec
-from .probes import Kind, Probe, State
+from .probes import Kind, Probe, State, fresh
 
 QUIET = 1.0
 """Seconds after a container's start in which a failed probe is no news: hardly any program listens at once."""
 
-Unhealthy = Callable[[ContainerSpec, Kind, str], None]
+Verdict = Literal["failed", "errored", "warning"]
+Unhealthy = Callable[[ContainerSpec, Kind, Verdict, str], None]
 
 
 @dataclass
@@ -39,18 +42,27 @@ class Known:
 
 
 class Prober:
-    """The probes of one pod. `changed` is called when a result changes, `unhealthy` for each failure that counts."""
+    """The probes of one pod. `changed` is called when a result changes, `unhealthy` for whatever is worth an event."""
 
     def __init__(self, handlers: Handlers, changed: Callable[[], None], unhealthy: Unhealthy) -> None:
         self._handlers = handlers
         self._changed = changed
         self._unhealthy = unhealthy
         self._probed: dict[str, _Probed] = {}
+        self._ending = False
 
     def follow(
-        self, running: Mapping[str, tuple[ContainerSpec, str, float]], known: Callable[[str], Known | None]
+        self,
+        running: Mapping[str, tuple[ContainerSpec, str, float]],
+        known: Callable[[str], Known | None],
+        *,
+        ending: bool = False,
     ) -> None:
-        """Probe exactly these containers: id -> spec, pod's address, time of its start."""
+        """Probe exactly these containers: id -> spec, pod's address, time of its start.
+
+        Of a pod that is `ending` only readiness is asked any more.
+        """
+        self._ending = ending
         for gone in self._probed.keys() - running.keys():
             if (task := self._probed.pop(gone).task) is not None:
                 task.cancel()
@@ -94,18 +106,33 @@ class Prober:
 
     async def _repeat(self, probe: Probe, target: Target, probed: _Probed, began: float) -> None:
         """Probe again and again; a startup probe only until it has passed or failed for good."""
-        state = State(result=probed.ready or None) if probe.kind == "readiness" else State()
+        state = fresh(probe)
+        if probe.kind == "readiness":
+            state = replace(state, result=probed.ready or None)
         due = probes.first(probe, began)
         while True:
             await asyncio.sleep(max(0.0, due.at - time.time()))
+            if self._ending and probe.kind != "readiness":
+                return
             outcome = await self._handlers.run(probe.spec, target, probe.timeout)
-            if not outcome.success and due.counted and time.time() > began + QUIET:
-                self._unhealthy(target.spec, probe.kind, outcome.output)
-            state = probes.result(probe, state, due, outcome.success, began, time.time())
+            if due.counted and time.time() > began + QUIET:
+                self._tell(target.spec, probe.kind, outcome)
+            if outcome.errored:
+                state = probes.skipped(probe, state, due, began, time.time())
+            else:
+                state = probes.result(probe, state, due, outcome.success, began, time.time())
             self._note(probe.kind, probed, state)
-            if probe.kind == "startup" and (probed.started or probed.dead):
+            if probed.dead == probe.kind or (probe.kind == "startup" and probed.started):
                 return
             due = probes.following(probe, state, began, time.time())
+
+    def _tell(self, spec: ContainerSpec, kind: Kind, outcome: Outcome) -> None:
+        if outcome.errored:
+            self._unhealthy(spec, kind, "errored", outcome.output)
+        elif not outcome.success:
+            self._unhealthy(spec, kind, "failed", outcome.output)
+        elif outcome.warning:
+            self._unhealthy(spec, kind, "warning", outcome.output)
 
     def _note(self, kind: Kind, probed: _Probed, state: State) -> None:
         before = (probed.started, probed.ready, probed.dead)

@@ -2,6 +2,9 @@
 
 Upstream probes once a period. So that a container which is up after 200 ms is not called ready after ten seconds, tries
 are also made between the first two periods, at growing gaps; a failure of such an early try counts for nothing.
+
+A startup probe gives a program `initialDelaySeconds` and then `failureThreshold` whole periods: its failures count at
+the end of each period, as upstream's do, whose ticks fall a little before the delay is over.
 """
 
 from __future__ import annotations
@@ -64,8 +67,13 @@ class Try:
     counted: bool
 
 
+def fresh(probe: Probe) -> State:
+    """How a probe stands before its first try."""
+    return State(tick=1, early=-1) if probe.kind == "startup" else State()
+
+
 def first(probe: Probe, began: float) -> Try:
-    return Try(began + probe.initial_delay, counted=True)
+    return Try(began + probe.initial_delay, counted=probe.kind != "startup")
 
 
 def following(probe: Probe, state: State, began: float, now: float) -> Try:
@@ -81,11 +89,7 @@ def following(probe: Probe, state: State, began: float, now: float) -> Try:
 
 def result(probe: Probe, state: State, made: Try, success: bool, began: float, now: float) -> State:
     """How the probe stands after a try. Periods missed by a slow try are skipped, not made up for."""
-    if made.counted:
-        passed = int((now - began - probe.initial_delay) // probe.period)
-        state = replace(state, tick=max(state.tick, passed) + 1)
-    else:
-        state = replace(state, early=state.early + 1)
+    state = skipped(probe, state, made, began, now)
     if success:
         successes = state.successes + 1
         settled = True if successes >= probe.success_threshold else state.result
@@ -95,3 +99,11 @@ def result(probe: Probe, state: State, made: Try, success: bool, began: float, n
     failures = state.failures + 1
     settled = False if failures >= probe.failure_threshold else state.result
     return replace(state, successes=0, failures=failures, result=settled)
+
+
+def skipped(probe: Probe, state: State, made: Try, began: float, now: float) -> State:
+    """How the probe stands after a try that said nothing."""
+    if not made.counted:
+        return replace(state, early=state.early + 1)
+    passed = int((now - began - probe.initial_delay) // probe.period)
+    return replace(state, tick=max(state.tick, passed) + 1)

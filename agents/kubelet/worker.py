@@ -37,7 +37,7 @@ from .model import (
 )
 from .performer import Memory, Performer
 from .podspec import ContainerSpec, Pod
-from .prober import Known, Prober
+from .prober import Known, Prober, Verdict
 from .reporter import Reporter
 from .shared import Shared
 from .status import pod_status
@@ -173,11 +173,13 @@ class Worker:
             for item in seen.running()
             if item.config.name in specs and item.id not in self._memory.starting
         }
-        self._prober.follow(running, lambda key: self._known.get(key))
+        self._prober.follow(running, lambda key: self._known.get(key), ending=podspec.deleted(self.pod))
 
-    def _probe_failed(self, spec: ContainerSpec, kind: str, output: str) -> None:
-        message = f"{kind.capitalize()} probe failed: {output}"
-        self._shared.event(self.pod, "Warning", "Unhealthy", message, spec)
+    def _probe_failed(self, spec: ContainerSpec, kind: str, verdict: Verdict, output: str) -> None:
+        words = "errored and resulted in unknown state" if verdict == "errored" else verdict
+        message = f"{kind.capitalize()} probe {words}: {output}"
+        reason = "ProbeWarning" if verdict == "warning" else "Unhealthy"
+        self._shared.event(self.pod, "Warning", reason, message, spec)
 
     def _report(self, seen: Seen, now: float) -> None:
         old = _merged(self._last, (self._reporter.api or {}).get("status") or {})

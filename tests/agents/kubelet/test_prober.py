@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from panal.agents.kubelet.handlers import Outcome
+from panal.agents.kubelet.outcome import Outcome
 from panal.agents.kubelet.prober import Known, Prober
 
 
@@ -67,9 +67,36 @@ async def test_what_the_api_knew_holds_until_a_probe_says_otherwise() -> None:
 async def test_a_container_that_does_not_live_is_told_with_the_probe_that_says_so() -> None:
     told: list[tuple[str, str]] = []
     handlers: Any = Scripted(lambda _: False)
-    prober = Prober(handlers, lambda: None, lambda _, kind, output: told.append((kind, output)))
+    prober = Prober(handlers, lambda: None, lambda _, kind, verdict, output: told.append((kind, f"{verdict} {output}")))
     began = time.time() - 10
     prober.follow({"c": (spec("liveness", failureThreshold=2), "", began)}, lambda _: None)
     await until(lambda: prober.unhealthy() == {"c": "liveness"})
-    assert told == [("liveness", "no")] * 2
+    assert told == [("liveness", "failed no")] * 2
+    prober.stop()
+
+
+async def test_a_probe_that_cannot_be_made_is_told_and_counts_for_nothing() -> None:
+    class Broken:
+        async def run(self, handler: Any, target: Any, timeout: float | None) -> Outcome:
+            return Outcome(False, "no such program", errored=True)
+
+    told: list[str] = []
+    prober = Prober(Broken(), lambda: None, lambda *words: told.append(words[2]))  # type: ignore[arg-type]
+    began = time.time() - 10
+    prober.follow({"c": (spec("liveness", failureThreshold=1), "", began)}, lambda _: None)
+    await until(lambda: len(told) == 2)
+    assert (told, prober.unhealthy()) == (["errored"] * 2, {})
+    prober.stop()
+
+
+async def test_of_a_pod_that_ends_only_readiness_is_asked() -> None:
+    handlers: Any = Scripted(lambda _: True)
+    prober = Prober(handlers, lambda: None, lambda *_: None)
+    running = {"c": (spec("liveness", "readiness"), "", time.time() - 10)}
+    prober.follow(running, lambda _: None)
+    await until(lambda: {"liveness", "readiness"} <= set(handlers.asked))
+    prober.follow(running, lambda _: None, ending=True)
+    handlers.asked.clear()
+    await until(lambda: handlers.asked)
+    assert set(handlers.asked) == {"readiness"}
     prober.stop()

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from panal.agents.kubelet.probes import Probe, State, first, following, probe_of, result
+from panal.agents.kubelet.probes import Probe, State, first, following, fresh, probe_of, result, skipped
 
 
 def tries(probe: Probe, answers: Any, until: float) -> tuple[list[tuple[float, bool]], State]:
     """Probe from time 0 on; `answers(at)` says how each try goes, at no cost of time."""
-    state, made, due = State(), [], first(probe, 0)
+    state, made, due = fresh(probe), [], first(probe, 0)
     while due.at <= until:
         made.append((round(due.at, 3), due.counted))
         state = result(probe, state, due, answers(due.at), 0, due.at)
@@ -42,8 +42,32 @@ def test_only_whole_periods_count_against_a_container() -> None:
     def failing(until: float) -> State:
         return tries(probe("startup", failureThreshold=2, periodSeconds=5), lambda at: False, until)[1]
 
-    assert failing(4.9).result is None
-    assert failing(5).result is False
+    assert failing(9.9).result is None
+    assert failing(10).result is False
+
+
+def test_a_slow_application_has_ten_seconds_and_five_periods_and_fails_at_the_sixtieth() -> None:
+    slow = probe("startup", initialDelaySeconds=10, periodSeconds=10, failureThreshold=5)
+    made, state = tries(slow, lambda at: False, 59.9)
+    assert [at for at, counted in made if counted] == [20, 30, 40, 50]
+    assert state.result is None
+    made, state = tries(slow, lambda at: False, 60)
+    assert made[-1] == (60, True)
+    assert state.result is False
+    assert tries(slow, lambda at: at > 55, 60)[1].result is True
+
+
+def test_a_startup_probe_passes_as_soon_as_the_program_is_up() -> None:
+    made, state = tries(probe("startup", periodSeconds=10), lambda at: at > 0.2, 5)
+    assert [at for at, _ in made] == [0, 0.05, 0.125, 0.238]
+    assert state.result is True
+
+
+def test_a_try_that_said_nothing_takes_its_turn_and_changes_nothing() -> None:
+    lively = probe("liveness", failureThreshold=1)
+    state = skipped(lively, State(), first(lively, 0), 0, 0)
+    assert state.result is None
+    assert following(lively, state, 0, 0).at == 10
 
 
 def test_liveness_begins_after_its_delay_and_fails_at_its_threshold() -> None:
