@@ -22,7 +22,7 @@ class NotGRPC(Exception):
 
 
 async def check(host: str, port: int, service: str, connected: Callable[[], None] = lambda: None) -> str:
-    """How `service` ("" is the whole server) is: SERVING, NOT_SERVING... `connected` is called once the server is there.
+    """How `service` ("" is the whole server) is: SERVING, NOT_SERVING... `connected` is called once one is.
 
     Raises OSError, NotGRPC.
     """
