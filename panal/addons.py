@@ -124,12 +124,9 @@ def _scheduler(paths: ClusterPaths) -> Object:
     )
 
 
-def addons(config: ClusterConfig, paths: ClusterPaths, nft: str | None = None) -> list[Object]:
-    """What is applied through the API once it answers, in this order.
-
-    `nft` is the path of the nft program where it is not one of the system's own: a pod sees it only as a volume.
-    """
-    objects = [*lan_access(), *_kube_proxy(config, paths, nft), *_cluster_dns(config)]
+def addons(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
+    """What is applied through the API once it answers, in this order."""
+    objects = [*lan_access(), *_kube_proxy(config, paths), *_cluster_dns(config)]
     if config.ingress.enabled:
         objects += ingress_controller(config)
     return objects
@@ -201,7 +198,7 @@ def _deployment(
     }
 
 
-def _kube_proxy(config: ClusterConfig, paths: ClusterPaths, nft: str | None) -> list[Object]:
+def _kube_proxy(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
     labels = {"k8s-app": "kube-proxy"}
     host, _, port = node_server(config).removeprefix("https://").rpartition(":")
     container: Object = {
@@ -227,11 +224,6 @@ def _kube_proxy(config: ClusterConfig, paths: ClusterPaths, nft: str | None) -> 
         "volumeMounts": [{"name": "run", "mountPath": str(paths.run)}],
     }
     volumes = [{"name": "run", "hostPath": {"path": str(paths.run), "type": "DirectoryOrCreate"}}]
-    if nft is not None and not nft.startswith(("/usr/", "/sbin/", "/bin/")):
-        folder = str(Path(nft).parent.parent)
-        container["env"].append({"name": "PANAL_NFT", "value": nft})
-        container["volumeMounts"].append({"name": "tools", "mountPath": folder, "readOnly": True})
-        volumes.append({"name": "tools", "hostPath": {"path": folder, "type": "Directory"}})
     return [
         _service_account("kube-proxy", _SYSTEM),
         _binding(

@@ -34,9 +34,16 @@ fi
 for archive in "$tools"/apt/cache/archives/*.deb; do
     dpkg-deb -x "$archive" "$tools/root"
 done
-libraries=$tools/root/usr/lib/$(uname -m)-linux-gnu:$tools/root/lib/$(uname -m)-linux-gnu
+for folder in bin sbin lib; do # what a package still puts beside /usr, as the system itself has it
+    if [ -d "$tools/root/$folder" ]; then
+        mkdir -p "$tools/root/usr/$folder"
+        cp -a "$tools/root/$folder/." "$tools/root/usr/$folder/"
+        rm -rf "${tools:?}/root/$folder"
+    fi
+done
+libraries=$tools/root/usr/lib/$(uname -m)-linux-gnu
 for program in "$@"; do
-    for folder in usr/sbin usr/bin sbin bin; do
+    for folder in usr/sbin usr/bin; do
         file=$tools/root/$folder/$program
         [ -x "$file" ] && [ ! -e "$tools/bin/$program" ] || continue
         printf '#!/bin/sh\nexport LD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"\nexec "%s" "$@"\n' \

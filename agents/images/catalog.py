@@ -39,7 +39,7 @@ pid @ROOT@/run/nginx.pid;
 error_log /dev/stderr notice;
 events { worker_connections 1024; }
 http {
-    include /etc/nginx/mime.types;
+    include @ROOT@/etc/nginx/mime.types;
     default_type application/octet-stream;
     access_log /dev/stdout;
     sendfile on;
@@ -61,6 +61,29 @@ server {
         root @ROOT@/usr/share/nginx/html;
         index index.html index.htm;
     }
+}
+"""
+
+_NGINX_TYPES = """\
+types {
+    text/html html htm;
+    text/css css;
+    text/plain txt;
+    text/xml xml;
+    application/javascript js mjs;
+    application/json json;
+    application/pdf pdf;
+    application/wasm wasm;
+    application/zip zip;
+    font/woff woff;
+    font/woff2 woff2;
+    image/gif gif;
+    image/jpeg jpeg jpg;
+    image/png png;
+    image/svg+xml svg;
+    image/webp webp;
+    image/x-icon ico;
+    video/mp4 mp4;
 }
 """
 
@@ -100,6 +123,7 @@ HOST_IMAGES: tuple[HostImage, ...] = (
         writable=("/var/log/nginx", "/var/lib/nginx", "/var/cache/nginx", "/etc/nginx/conf.d", "/usr/share/nginx/html"),
         files={
             "/etc/nginx/nginx.conf": _NGINX_CONF,
+            "/etc/nginx/mime.types": _NGINX_TYPES,
             "/etc/nginx/conf.d/default.conf": _NGINX_DEFAULT,
             "/usr/share/nginx/html/index.html": _NGINX_PAGE,
         },

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from panal import linux
+from panal import linux, tools
 
 LIMIT = 1 << 16
 """Bytes a probing child may answer."""
@@ -48,11 +47,10 @@ class Capability:
 
 
 def find_nft(environ: Mapping[str, str]) -> str | None:
-    """The nft program: `$PANAL_NFT`, else on the PATH, else where Debian puts it."""
+    """The nft program: `$PANAL_NFT`, else on the PATH, else where Debian puts it, else an unpacked one."""
     if chosen := environ.get("PANAL_NFT"):
         return chosen if os.access(chosen, os.X_OK) else None
-    path = os.pathsep.join([environ.get("PATH") or os.defpath, "/usr/sbin", "/sbin", "/usr/local/sbin"])
-    return shutil.which("nft", path=path)
+    return tools.which("nft", environ, path=environ.get("PATH") or os.defpath)
 
 
 def enter_namespaces() -> None:

@@ -10,14 +10,12 @@ import asyncio
 import dataclasses
 import json
 import logging
-import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from panal import addons, log, resources
-from panal.agents.network.capability import find_nft
 from panal.client import Client, Unreachable
 from panal.config import ClusterConfig, load_cluster
 from panal.errors import AlreadyExists, StatusError
@@ -59,7 +57,7 @@ async def bring_up(client: Client, config: ClusterConfig, paths: ClusterPaths) -
     await _apply_all(client, addons.lan_access())
     await report(paths, API_ANSWERS, f"{node_server(config)}, here https://127.0.0.1:{config.api_port}")
     async with asyncio.TaskGroup() as group:
-        objects = addons.addons(config, paths, find_nft(os.environ))
+        objects = addons.addons(config, paths)
         applying = group.create_task(_apply_all(client, objects), name="apply the addons")
         nodes = group.create_task(_nodes_ready(client, config, paths), name="wait for nodes")
         services = group.create_task(_service(client, "default", "kubernetes"), name="wait for default/kubernetes")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from panal import config, log
+from panal import config, log, tools
 from panal.cgroups import name
 from panal.config import NodeConfig
 from panal.paths import ClusterPaths
@@ -81,21 +80,23 @@ class _Daemon:
 def _driver(node: NodeConfig, state: State) -> Driver:
     if node.runtime == "plain":
         return Plain(state)
-    view = machine.look([node.home, str(Path(node.home).parent.parent)])
+    view = machine.look([node.home, str(Path(node.home).parent.parent)], _unpacked())
     return Namespaces(state, view, confined=machine.in_user_namespace())
+
+
+def _unpacked() -> str | None:
+    found = tools.folder(os.environ)
+    return str(found / "root") if found else None
 
 
 def _place(node: NodeConfig, paths: ClusterPaths) -> Place:
     return Place(
         node=Space(node.node.address, None),
-        which=lambda program: shutil.which(program, path=_SEARCH),
+        which=lambda program: tools.which(program, os.environ),
         exits=paths.root / "exits.jsonl",
+        unpacked=_unpacked() if node.runtime == "namespaces" else None,
         cgroups=Cgroups(name(node.home)) if os.geteuid() == 0 and not machine.in_user_namespace() else None,
     )
-
-
-_SEARCH = os.pathsep.join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
-"""Where a container looks for programs by default; the daemon's own PATH may lack sbin."""
 
 
 if __name__ == "__main__":

@@ -76,6 +76,8 @@ class Place:
     exits: Path
     interpreter: str = sys.executable
     cgroups: Cgroups | None = None
+    unpacked: str | None = None
+    """Where programs lie that containers see in /usr; see `machine.View.unpacked`."""
 
 
 class Engine:
@@ -377,10 +379,12 @@ class Engine:
         part = place.with_name(f"bin.{secrets.token_hex(4)}")
         part.mkdir(parents=True)
         argv = [word.replace("@DIR@", str(part)) for word in image.toolbox]
+        argv[0] = self._place.which(argv[0]) or argv[0]
         result = await self._executions.run(SpawnRequest(argv), timeout=30)
         if result.exit_code != 0:
             remove_tree(part)
             raise RuntimeFailure(f"{argv[0]}: {result.stderr.decode(errors='replace')[:500]}")
+        _point_inside(part, self._place.unpacked)
         try:
             part.rename(place)
         except OSError:  # another container of the same image was faster
@@ -485,3 +489,11 @@ class Engine:
 
     def _changed(self, record: ContainerRecord) -> None:
         self._bell.ring(ContainerChanged(record.id, record.sandbox_id))
+
+
+def _point_inside(folder: Path, unpacked: str | None) -> None:
+    """Let links to unpacked programs name them as a container sees them."""
+    for link in folder.iterdir() if unpacked else ():
+        if link.is_symlink() and (target := os.readlink(link)).startswith(f"{unpacked}/"):
+            link.unlink()
+            link.symlink_to(target.removeprefix(str(unpacked)))

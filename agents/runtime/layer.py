@@ -139,9 +139,20 @@ class Layer:
     def _shown_copy_on_write(self, number: int, path: str) -> Step:
         if not self.abilities.overlays:
             return Step("bind", path, source=OLD_ROOT + path, readonly=True)
-        data = f"userxattr,volatile,lowerdir={OLD_ROOT}{path},upperdir=up/{number},workdir=wk/{number}"
+        lower = ":".join(OLD_ROOT + _escaped(folder) for folder in (path, *self._unpacked_below(path)))
+        data = f"userxattr,volatile,lowerdir={lower},upperdir=up/{number},workdir=wk/{number}"
         flags = Mnt.NODEV | (Mnt.RDONLY if self.readonly else Mnt.NONE)
         return Step("mount", path, source="overlay", fstype="overlay", flags=flags, data=data)
+
+    def _unpacked_below(self, path: str) -> tuple[str, ...]:
+        """The folder that has what the machine's own lacks."""
+        folder = f"{self.view.unpacked}{path}"
+        return (folder,) if self.view.unpacked and os.path.isdir(folder) else ()
+
+
+def _escaped(folder: str) -> str:
+    """As overlayfs reads a folder's name in its options."""
+    return "".join(f"\\{letter}" if letter in ":,\\" else letter for letter in folder)
 
 
 def system_steps(abilities: Abilities, *, guarded: bool) -> list[Step]:

@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _OWN = frozenset({"dev", "proc", "sys", "run", "tmp", "home", "root", "mnt", "media", "lost+found", "boot"})
 """Top-level folders that a container has for itself, most of them empty."""
@@ -38,6 +38,8 @@ class View:
     """Folders that lie inside what is shown and are covered by an empty one."""
     needed: tuple[str, ...]
     """Shown read-only although they lie in a hidden folder."""
+    unpacked: str | None = None
+    """A folder whose `usr`, `etc` and so on are seen under the machine's own, where these lack a file."""
 
 
 def below(path: str, folder: str) -> bool:
@@ -99,8 +101,8 @@ def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def look(private: Sequence[str]) -> View:
-    """The view of this machine. `private` are folders to hide besides the users' homes."""
+def look(private: Sequence[str], unpacked: str | None = None) -> View:
+    """The view of this machine. `private` are folders to hide besides the users' homes; see `View.unpacked`."""
     entries: dict[str, str | None] = {}
     for entry in os.scandir("/"):
         if entry.is_symlink():
@@ -114,7 +116,7 @@ def look(private: Sequence[str]) -> View:
         if any(path != f"/{name}" and below(path, f"/{name}") for path in mounts)
     }
     homes = [os.path.realpath(os.environ.get("HOME") or "/root"), *_service_homes()]
-    return arrange(
+    view = arrange(
         entries,
         mounts,
         private=[path for path in [*map(os.path.realpath, private), *homes] if path != "/"],
@@ -122,6 +124,7 @@ def look(private: Sequence[str]) -> View:
         children=children,
         locked=in_user_namespace(),
     )
+    return replace(view, unpacked=unpacked)
 
 
 def in_user_namespace() -> bool:

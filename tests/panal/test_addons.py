@@ -73,13 +73,3 @@ def test_a_configuration_reads_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "cluster.json"
     path.write_bytes(dump(CONFIG))
     assert load_cluster(path) == CONFIG
-
-
-@pytest.mark.parametrize(("nft", "shown"), [("/usr/sbin/nft", False), ("/home/me/panal/.tools/bin/nft", True)])
-def test_kube_proxy_is_shown_an_nft_that_is_not_the_systems(nft: str, shown: bool) -> None:
-    objects = addons.addons(CONFIG, PATHS, nft)
-    spec = next(obj for obj in objects if obj["kind"] == "DaemonSet")["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    assert ({"name": "PANAL_NFT", "value": nft} in container["env"]) is shown
-    folders = [volume["hostPath"]["path"] for volume in spec["volumes"]]
-    assert ("/home/me/panal/.tools" in folders) is shown

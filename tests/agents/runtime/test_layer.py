@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 from panal.agents.runtime.layer import Abilities, Layer, system_steps
 from panal.agents.runtime.machine import View
 from panal.agents.runtime.request import Step
@@ -95,3 +98,14 @@ def test_the_machines_dangerous_files_are_covered_only_from_its_root() -> None:
         ("bind", "/proc/sys", "/proc/sys"),
     }
     assert ("bind", "/.panal-old/proc", "/proc") in mounts(system_steps(Abilities(fresh_proc=False), guarded=False))
+
+
+def test_unpacked_programs_lie_under_the_machines_own_folders(tmp_path: Path) -> None:
+    unpacked = tmp_path / "tools:1"
+    (unpacked / "nosuch-etc").mkdir(parents=True)
+    made = Layer("/r", dataclasses.replace(VIEW, unpacked=str(unpacked)), FULL)
+    made.prepare()
+    found = {step.target: step.data for step in made.steps() if step.source == "overlay"}
+    shown = f"/.panal-old{tmp_path}/tools\\:1/nosuch-etc"
+    assert f"lowerdir=/.panal-old/nosuch-etc:{shown},upperdir" in found["/nosuch-etc"]
+    assert "lowerdir=/.panal-old/nosuch-var,upperdir" in found["/nosuch-var"]

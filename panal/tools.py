@@ -1,0 +1,29 @@
+"""Debian programs unpacked beside the system instead of installed (scripts/tools.sh), so that no root is needed.
+
+`$PANAL_TOOLS`, by default the folder `.tools` of this checkout, holds `bin` (each program, startable as it lies) and
+`root` (the unpacked packages, `usr/sbin/nginx` and so on). A container sees `root` under its own files, as if
+the packages were installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+_SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+def folder(environ: Mapping[str, str]) -> Path | None:
+    """Where the unpacked programs are; None when there are none."""
+    chosen = environ.get("PANAL_TOOLS")
+    path = Path(chosen) if chosen else Path(__file__).resolve().parents[1] / ".tools"
+    return path if path.is_absolute() and (path / "root").is_dir() else None
+
+
+def which(program: str, environ: Mapping[str, str], *, path: str = "") -> str | None:
+    """The program on `path`, else where Debian puts it (also root's folders), else among the unpacked ones."""
+    tools = folder(environ)
+    places = [path, *_SYSTEM, *([str(tools / "bin")] if tools else [])]
+    return shutil.which(program, path=os.pathsep.join(place for place in places if place))
