@@ -13,6 +13,7 @@ from . import (
     loopback,
     namespaces,
     nodetaint,
+    podsecurity,
     priority,
     quota,
     serviceaccount,
@@ -29,7 +30,7 @@ MUTATING: tuple[Plugin, ...] = (
     tolerations.admit,
     ingressclass.admit,
 )
-VALIDATING: tuple[Plugin, ...] = (limitranger.validate, quota.validate)
+VALIDATING: tuple[Plugin, ...] = (limitranger.validate, podsecurity.validate, quota.validate)
 
 
 def mutating(in_loopback: bool) -> tuple[Plugin, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from panal.resources import Resource
@@ -35,6 +35,8 @@ class Attributes:
     rng: random.Random
     groups: tuple[str, ...] = ()
     """The user's."""
+    warnings: list[str] = field(default_factory=list)
+    """What plugins want the client to be warned of."""
 
     def creates(self, resource: Resource) -> bool:
         """Whether this creates an object of that resource itself."""
