@@ -58,6 +58,7 @@ class Registry:
         rng: random.Random,
         ranges: allocation.Ranges,
         validating: tuple[admission.Plugin, ...] = admission.VALIDATING,
+        webhooks: admission.Webhooks | None = None,
     ) -> None:
         self._store = store
         self._ranges = ranges
@@ -66,6 +67,7 @@ class Registry:
         self._stored = StoredObjects(cache)
         self._mutating = admission.mutating(in_loopback())
         self._validating = validating
+        self._webhooks = webhooks
         self._allocating = asyncio.Lock()
         self._quotas = cache.shelf(keys.location(RESOURCEQUOTAS))
         self._in_namespace: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -86,8 +88,8 @@ class Registry:
         for _ in range(_NAME_ATTEMPTS):
             attempt = _copy(obj)
             generated = not attempt["metadata"].get("name")
-            self._prepare_new(ctx, strategy, attempt, tracked)
-            warnings += strategy.warnings(ctx, attempt)
+            admitted = await self._prepare_new(ctx, strategy, attempt, tracked)
+            warnings += strategy.warnings(ctx, attempt) + admitted.warnings
             try:
                 body = await self._put(ctx, resource, attempt, 0)
             except Mismatch:
@@ -97,7 +99,9 @@ class Registry:
                 return Written(body, created=True, warnings=tuple(warnings))
         raise already_exists(resource.plural, resource.group, str(attempt["metadata"]["name"]))
 
-    def _prepare_new(self, ctx: RequestContext, strategy: Strategy, obj: Object, tracked: bool) -> None:
+    async def _prepare_new(
+        self, ctx: RequestContext, strategy: Strategy, obj: Object, tracked: bool
+    ) -> admission.Attributes:
         resource = strategy.resource
         strategy.default(obj)
         if not tracked:
@@ -105,12 +109,22 @@ class Registry:
         generate_name(obj, self._rng)
         attributes = self._attributes(ctx, resource, "CREATE", obj, None)
         admission.admit(self._mutating, attributes, self._stored)
+        if self._webhooks is not None:
+            await self._webhooks.mutate(ctx, attributes, strategy.default)
         before_create(strategy, ctx, obj, uid=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)), rng=self._rng)
         if errors := strategy.validate(ctx, obj):
             raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), errors)
         self._allocate(ctx, resource, obj, None)
         strategy.canonicalize(obj)
+        await self._validated(ctx, attributes)
+        return attributes
+
+    async def _validated(self, ctx: RequestContext, attributes: admission.Attributes) -> None:
+        """Ask the validating plugins and webhooks, and the quotas last. Raises Forbidden, Invalid."""
         admission.admit(self._validating, attributes, self._stored)
+        if self._webhooks is not None:
+            await self._webhooks.validate(ctx, attributes)
+        admission.admit(admission.LAST, attributes, self._stored)
 
     def _turn(self, ctx: RequestContext, resource: Resource) -> AbstractAsyncContextManager[object]:
         """Writes that depend on what else is there take their turn.
@@ -197,8 +211,8 @@ class Registry:
             check_kind(resource, new)
             warnings = decode(resource, new, field_validation)
             self._check(resource, strategy, new, old, ctx)
-            self._prepare_changed(ctx, strategy, new, old, managed_as or ctx.subresource, tracked)
-            warnings += strategy.warnings(ctx, new, old)
+            admitted = await self._prepare_changed(ctx, strategy, new, old, managed_as or ctx.subresource, tracked)
+            warnings += strategy.warnings(ctx, new, old) + admitted.warnings
             if encoding.same(new, old):
                 return Written(item.body, warnings=tuple(warnings))
             try:
@@ -222,22 +236,25 @@ class Registry:
         elif wanted != old["metadata"]["resourceVersion"]:
             raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
 
-    def _prepare_changed(
+    async def _prepare_changed(
         self, ctx: RequestContext, strategy: Strategy, new: Object, old: Object, managed_as: str, tracked: bool
-    ) -> None:
+    ) -> admission.Attributes:
         resource = strategy.resource
         strategy.default(new)
         if not tracked:
             track_update(resource, old, new, manager=ctx.field_manager, now=ctx.now, subresource=managed_as)
         attributes = self._attributes(ctx, resource, "UPDATE", new, old)
         admission.admit(self._mutating, attributes, self._stored)
+        if self._webhooks is not None:
+            await self._webhooks.mutate(ctx, attributes, strategy.default)
         before_update(strategy, ctx, new, old)
         if errors := strategy.validate_update(ctx, new, old):
             raise invalid(resource.kind, resource.group, ctx.name, errors)
         if not ctx.subresource:
             self._allocate(ctx, resource, new, old)
         strategy.canonicalize(new)
-        admission.admit(self._validating, attributes, self._stored)
+        await self._validated(ctx, attributes)
+        return attributes
 
     async def delete(self, ctx: RequestContext, resource: Resource, options: DeleteOptions) -> Written:
         """Delete, or mark for deletion what has finalizers or time to end. Raises NotFound, Conflict."""
@@ -249,16 +266,27 @@ class Registry:
                 raise not_found(resource.plural, resource.group, ctx.name)
             old = item.decode()
             options.check(resource, ctx.name, old)
+            warnings = await self._admit_deletion(ctx, resource, item)
             new = mark(strategy, ctx, item.decode(), options)
             try:
                 if _finished(strategy, new):
-                    return await self._remove(ctx, resource, item, new, ())
+                    return await self._remove(ctx, resource, item, new, warnings)
                 if new == old:
-                    return Written(item.body)
-                return Written(await self._put(ctx, resource, new, item.revision))
+                    return Written(item.body, warnings=warnings)
+                return Written(await self._put(ctx, resource, new, item.revision), warnings=warnings)
             except Mismatch as mismatch:
                 await self._cache.reached(mismatch.actual)
         raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
+
+    async def _admit_deletion(self, ctx: RequestContext, resource: Resource, item: Item) -> tuple[str, ...]:
+        """The warnings that go with it. Raises Forbidden."""
+        obj = item.decode()
+        attributes = self._attributes(ctx, resource, "DELETE", obj, obj)
+        admission.admit(self._mutating, attributes, self._stored)
+        if self._webhooks is not None:
+            await self._webhooks.mutate(ctx, attributes, lambda _: None)
+        await self._validated(ctx, attributes)
+        return tuple(attributes.warnings)
 
     async def _put(self, ctx: RequestContext, resource: Resource, obj: Object, expect: int) -> bytes:
         """Store; the encoded object with its revision. Raises Mismatch."""

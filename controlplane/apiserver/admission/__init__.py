@@ -19,7 +19,7 @@ from . import (
     serviceaccount,
     tolerations,
 )
-from .attributes import Attributes, Plugin, Reader
+from .attributes import Attributes, Plugin, Reader, Webhooks
 
 MUTATING: tuple[Plugin, ...] = (
     namespaces.admit,
@@ -30,7 +30,9 @@ MUTATING: tuple[Plugin, ...] = (
     tolerations.admit,
     ingressclass.admit,
 )
-VALIDATING: tuple[Plugin, ...] = (limitranger.validate, podsecurity.validate, quota.validate)
+VALIDATING: tuple[Plugin, ...] = (limitranger.validate, podsecurity.validate)
+LAST: tuple[Plugin, ...] = (quota.validate,)
+"""After the webhooks: what is counted is what is written."""
 
 
 def mutating(in_loopback: bool) -> tuple[Plugin, ...]:
@@ -38,7 +40,7 @@ def mutating(in_loopback: bool) -> tuple[Plugin, ...]:
     return (*MUTATING, loopback.admit) if in_loopback else MUTATING
 
 
-__all__ = ["MUTATING", "VALIDATING", "Attributes", "Plugin", "Reader", "admit", "mutating"]
+__all__ = ["LAST", "MUTATING", "VALIDATING", "Attributes", "Plugin", "Reader", "Webhooks", "admit", "mutating"]
 
 
 def admit(plugins: tuple[Plugin, ...], attributes: Attributes, reader: Reader) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from panal.resources import Resource
+
+if TYPE_CHECKING:
+    from ..strategy import RequestContext
 
 Object = dict[str, Any]
 
@@ -44,3 +47,13 @@ class Attributes:
 
 
 Plugin = Callable[[Attributes, Reader], None]
+
+
+class Webhooks(Protocol):
+    """Who else is asked: servers that users have registered."""
+
+    async def mutate(self, ctx: RequestContext, attributes: Attributes, default: Callable[[Object], None]) -> None:
+        """Change `attributes.obj` in place, and fill in the kind's defaults again where somebody did."""
+
+    async def validate(self, ctx: RequestContext, attributes: Attributes) -> None:
+        """Raises what a webhook refuses with."""

@@ -1,4 +1,4 @@
-"""NamespaceLifecycle: nothing is created in a namespace that is not there or that is being deleted."""
+"""NamespaceLifecycle: nothing is created in a namespace that is not there or is being deleted; some always stay."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from panal.resources import NAMESPACES
 
 from .attributes import Attributes, Reader
 
+_IMMORTAL = ("default", "kube-system", "kube-public")
+
 
 def admit(attributes: Attributes, reader: Reader) -> None:
+    if attributes.operation == "DELETE" and attributes.resource == NAMESPACES and attributes.name in _IMMORTAL:
+        details = {"name": attributes.name, "kind": "namespaces"}
+        raise Forbidden(
+            f'namespaces "{attributes.name}" is forbidden: this namespace may not be deleted', details=details
+        )
     if attributes.operation != "CREATE" or not attributes.resource.namespaced or attributes.subresource:
         return
     namespace = reader.get(NAMESPACES, "", attributes.namespace)

@@ -113,7 +113,7 @@ def privileged(metadata: Spec, spec: Spec) -> Violation | None:
 
 
 def proc_mount(metadata: Spec, spec: Spec) -> Violation | None:
-    bad = {context(each).get("procMount") for each in containers(spec)} - {None, "", "Default"}
+    bad = {str(context(each).get("procMount") or "Default") for each in containers(spec)} - {"Default"}
     names = where(spec, lambda each: context(each).get("procMount") in bad)
     if not names:
         return None

@@ -1,4 +1,4 @@
-"""A namespace's labels as a policy: which level, of which version of the standards, is enforced, warned of, audited. Pure.
+"""A namespace's labels as a policy: the levels, and versions of the standards, that it enforces and warns of. Pure.
 
 https://kubernetes.io/docs/concepts/security/pod-security-admission/
 """
@@ -42,7 +42,7 @@ class Policy:
 
 
 def of(labels: Mapping[str, str]) -> Policy:
-    """The policy of a namespace with these labels. Audit labels are checked, and nothing more: there is no audit log."""
+    """The policy of a namespace with these labels. Audit labels are checked and no more: there is no audit log."""
     errors: list[FieldError] = []
     enforce, warn, _ = (_level(labels, mode, errors) for mode in ("enforce", "warn", "audit"))
     if _PREFIX + "warn" not in labels and enforce.strictness > warn.strictness:

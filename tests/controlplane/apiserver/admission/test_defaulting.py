@@ -79,4 +79,5 @@ def test_the_order_is_that_of_a_real_server_and_loopback_comes_last() -> None:
         "namespaces", "limitranger", "serviceaccount", "nodetaint", "priority", "tolerations", "ingressclass",
         "loopback",
     ]  # fmt: skip
-    assert [plugin.__module__.rpartition(".")[2] for plugin in admission.VALIDATING] == ["limitranger", "quota"]
+    validating = [plugin.__module__.rpartition(".")[2] for plugin in (*admission.VALIDATING, *admission.LAST)]
+    assert validating == ["limitranger", "podsecurity", "quota"]

@@ -45,3 +45,11 @@ def test_nothing_new_enters_a_namespace_that_goes_but_what_is_there_may_change()
 
 def test_what_has_no_namespace_needs_none() -> None:
     namespaces.admit(asking(NODES, {"metadata": {"name": "n"}}), Stored())
+
+
+def test_some_namespaces_always_stay() -> None:
+    obj = {"metadata": {"name": "kube-system"}}
+    with pytest.raises(Forbidden, match='namespaces "kube-system" is forbidden: this namespace may not be deleted'):
+        namespaces.admit(asking(NAMESPACES, obj, operation="DELETE", old=obj), Stored())
+    mine = {"metadata": {"name": "mine"}}
+    namespaces.admit(asking(NAMESPACES, mine, operation="DELETE", old=mine), Stored())
