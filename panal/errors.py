@@ -22,10 +22,13 @@ class StatusError(Exception):
         details: Mapping[str, Any] | None = None,
         code: int | None = None,
         reason: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.details = dict(details) if details is not None else None
+        self.metadata = dict(metadata or {})
+        """The Status' ListMeta: an expired list's way to go on."""
         if code is not None:
             self.code = code
         if reason is not None:
@@ -36,7 +39,7 @@ class StatusError(Exception):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
         }
@@ -136,7 +139,9 @@ def from_status(status: Mapping[str, Any]) -> StatusError:
     reason = str(status.get("reason") or "")
     message = str(status.get("message") or f"the server answered {code}")
     kind = _ByReason.table.get(reason) or _ByReason.by_code.get(code, StatusError)
-    return kind(message, details=status.get("details"), code=code, reason=reason or kind.reason)
+    return kind(
+        message, details=status.get("details"), code=code, reason=reason or kind.reason, metadata=status.get("metadata")
+    )
 
 
 def resource_name(plural: str, group: str) -> str:

@@ -71,7 +71,7 @@ async def _run(chosen: Options) -> None:
             following = group.create_task(cache.run(), name="watch cache")
             parts = _parts(chosen, store, cache, signing)
             await bootstrap.run(parts, store)
-            group.create_task(housekeeping.compact(cache, store), name="compaction")
+            group.create_task(housekeeping.compact(cache, store, chosen.etcd_compaction_interval), name="compaction")
             group.create_task(housekeeping.expire_events(cache, store, time.time), name="expiry of events")
             port = listener.getsockname()[1]
             await kubernetesservice.publish(parts, port)

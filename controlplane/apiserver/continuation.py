@@ -17,7 +17,7 @@ _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """`last` is NAMESPACE/NAME, or NAME, of the last item sent; `revision` that of the list."""
+    """`last` is NAMESPACE/NAME, or NAME, of the last item sent; `revision` that of the list, -1 for the newest."""
 
     revision: int
     last: str
@@ -42,7 +42,7 @@ def decode(token: str) -> Position:
     version, revision, start = payload.get("v", ""), payload.get("rv", 0), payload.get("start", "")
     if version != "meta.k8s.io/v1":
         raise _invalid(f'server does not recognize this encoded version "{version}"')
-    if not isinstance(revision, int) or revision <= 0:
+    if not isinstance(revision, int) or revision == 0:
         raise _invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
     if not isinstance(start, str) or not start:
         raise _invalid("encoded start key empty (version meta.k8s.io/v1)")

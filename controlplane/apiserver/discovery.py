@@ -35,14 +35,17 @@ VERSION = {
 """What /version tells: the version whose API this is."""
 
 
-def serve(path: str, form: Form, address: str) -> Answer | None:
-    """The answer to a discovery path, None for another one. `address` is HOST:PORT of this server."""
+def serve(path: str, form: Form, address: str, known: str = "") -> Answer | None:
+    """The answer to a discovery path, None for another one. `address` is HOST:PORT of this server.
+
+    `known` is If-None-Match: what the client has already.
+    """
     parts = [part for part in path.split("/") if part]
     match parts:
         case ["api"] if form.kind == "APIGroupDiscoveryList":
-            return _aggregated("", form)
+            return _aggregated("", form, known)
         case ["apis"] if form.kind == "APIGroupDiscoveryList":
-            return _aggregated("named", form)
+            return _aggregated("named", form, known)
         case ["api"]:
             where = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
             return json({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": where})
@@ -90,10 +93,13 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
-def _aggregated(which: str, form: Form) -> Answer:
+def _aggregated(which: str, form: Form, known: str) -> Answer:
     body = _aggregated_body(which, form.version)
-    etag = hashlib.sha256(body).hexdigest().upper()
-    return Answer(body, content_type=form.content_type, headers={"ETag": f'"{etag}"', "Vary": "Accept"})
+    etag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
+    headers = {"ETag": etag, "Vary": "Accept"}
+    if known == etag:
+        return Answer(b"", 304, content_type=form.content_type, headers=headers)
+    return Answer(body, content_type=form.content_type, headers=headers)
 
 
 @cache

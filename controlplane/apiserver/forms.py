@@ -56,6 +56,20 @@ class Events:
         self._frame = frame
         self._first = True
 
+    def bookmark(self, kind: str, body: bytes) -> bytes:
+        """A bookmark around an encoded object that has only metadata; in a Table it is a row without cells."""
+        if self._form.kind != "Table":
+            return self._frame(kind, body)
+        obj = orjson.loads(body)
+        made = {
+            "kind": "Table",
+            "apiVersion": f"meta.k8s.io/{self._form.version}",
+            "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]},
+            "columnDefinitions": None,
+            "rows": [{"cells": [], "object": _partial(obj, self._form)}],
+        }
+        return self._frame(kind, orjson.dumps(made))
+
     def render(self, kind: str, item: Item) -> bytes:
         if self._form.kind == "Table":
             made = _table(self._resource, [item.decode()], self._form, self._now(), self._include)

@@ -21,7 +21,8 @@ from .answers import Answer
 from .clock import timestamp
 from .context import Call, Parts
 from .deletion import DeleteOptions
-from .reading import list_option_invalid, selection
+from .listoptions import for_watch, too_large
+from .reading import selection
 from .registry import Object, Written
 from .revisions import parse_revision
 from .strategy import RequestContext, Strategy, strategy_for
@@ -39,7 +40,8 @@ _RETURNS_DELETED = frozenset(
 
 
 async def get(parts: Parts, call: Call) -> Answer:
-    item = parts.reader.get(call.resource, call.namespace, call.target.name)
+    revision = parse_revision(call.query.get("resourceVersion"))
+    item = parts.reader.get(call.resource, call.namespace, call.target.name, revision)
     return Answer(one(call, item.body))
 
 
@@ -68,43 +70,39 @@ def _check_fields(strategy: Strategy, text: str) -> None:
     known = strategy.selectable_names()
     for name in parse_fields(text).fields:
         if name not in known:
-            raise BadRequest(f"field label not supported: {name}")
+            raise BadRequest(strategy.unknown_field(name))
 
 
 async def watch(parts: Parts, call: Call) -> web.StreamResponse:
     chosen = selection(call.target, call.query, _fields(call))
     query = call.query
-    text = query.get("resourceVersion")
-    revision = parse_revision(text)
+    options = for_watch(query)
+    revision = options.revision
     initial = query.flag("sendInitialEvents")
-    if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
-        message = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise list_option_invalid("resourceVersionMatch", "FieldValueForbidden", message)
     if revision > parts.cache.revision and initial:
-        raise StatusError(
-            f"Timeout: Too large resource version: {revision}, current: {parts.cache.revision}",
-            code=504,
-            reason="Timeout",
-        )
+        raise too_large(revision, parts.cache.revision)
     form, render = call.form, None
     frame, content_type = forms.framing(form)
+    mark = frame
     if form.kind or frame is not encoding.event:
         now = lambda: timestamp(parts.now())  # noqa: E731
-        render = forms.Events(call.resource, form, now, query.get("includeObject"), frame).render
+        shown = forms.Events(call.resource, form, now, query.get("includeObject"), frame)
+        render, mark = shown.render, shown.bookmark
     kind, api_version = call.resource.kind, call.resource.api_version
     if form.kind == "PartialObjectMetadata":
         kind, api_version = form.kind, f"meta.k8s.io/{form.version}"
     shelf = parts.reader.shelf(call.resource)
-    everything = initial or revision == 0
+    everything = initial or (revision == 0 and "sendInitialEvents" not in query)
+    since = None if everything else revision or parts.cache.revision
     seconds = query.integer("timeoutSeconds")
     described = watching.Watch(
         selection=chosen,
-        since=None if everything else revision,
+        since=since,
         bookmarks=query.flag("allowWatchBookmarks"),
         initial_events_end=initial and query.flag("allowWatchBookmarks"),
         timeout=float(seconds) if seconds else _WATCH_SECONDS * (1 + random.random()),
         render=render,
-        bookmark=lambda at, end: watching.bookmark_line(kind, api_version, at, end, frame),
+        bookmark=lambda at, end: watching.bookmark_line(kind, api_version, at, end, mark),
         frame=frame,
         content_type=content_type,
     )

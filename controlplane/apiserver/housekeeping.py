@@ -1,6 +1,6 @@
 """What keeps the store from growing for ever: old history is forgotten, and Events go an hour after their last change.
 
-Nothing polls: compaction waits for a number of writes, expiry for the time of the oldest Event.
+Nothing polls: compaction waits for writes, expiry for the time of the oldest Event.
 """
 
 from __future__ import annotations
@@ -19,21 +19,42 @@ from .cache import Cache, Change
 
 _log = logging.getLogger(__name__)
 
-KEPT_REVISIONS = 10_000
-"""Changes that lists and watches of the past can still see: hours of an idle cluster, minutes of a very busy one."""
-COMPACT_EVERY = 5_000
-"""Changes between two compactions: each then deletes rows for some milliseconds."""
+KEPT_SECONDS = 300.0
+"""How long lists and watches of the past are possible at least, Kubernetes' --etcd-compaction-interval."""
+KEPT_REVISIONS = 50_000
+"""Changes kept at most, whatever their age: bounds the database file of a cluster that writes thousands a second."""
+STEP = 5_000
+"""Changes that one compaction takes: each deletes rows for some milliseconds, and writes go on in between."""
 EVENT_SECONDS = 3600.0
 """How long an Event stays after its last change, Kubernetes' --event-ttl."""
 
 
-async def compact(cache: Cache, store: Store) -> None:
-    """Forget history that is older than KEPT_REVISIONS changes; runs for ever."""
+async def compact(cache: Cache, store: Store, kept: float = KEPT_SECONDS) -> None:
+    """Forget history of `kept` seconds ago, or sooner where there is too much of it; runs for ever.
+
+    Nothing wakes up while nothing is written.
+    """
     while True:
-        await cache.reached(await store.oldest() + KEPT_REVISIONS + COMPACT_EVERY)
-        oldest = cache.revision - KEPT_REVISIONS
-        await store.compact(oldest)
-        _log.info("forgot the history before revision %d", oldest)
+        mark = cache.revision
+        await cache.reached(mark + 1)
+        surplus = await store.oldest() + KEPT_REVISIONS + STEP
+        try:
+            async with asyncio.timeout(kept):
+                await cache.reached(surplus)
+        except TimeoutError:
+            oldest = mark
+        else:
+            oldest = surplus - KEPT_REVISIONS
+        await _forget(store, oldest)
+
+
+async def _forget(store: Store, upto: int) -> None:
+    begun = await store.oldest()
+    if begun >= upto:
+        return
+    for revision in (*range(begun + STEP, upto, STEP), upto):
+        await store.compact(revision)
+    _log.info("forgot the history before revision %d", upto)
 
 
 class _Due(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
+import orjson
 from aiohttp import web
 
 from . import discovery
@@ -57,7 +58,7 @@ async def _openapi(path: str, query: Query, request: web.BaseRequest) -> Answer 
     from .protobuf import openapi as swagger
 
     if path == "/openapi/v3":
-        return json(await asyncio.to_thread(openapi.index))
+        return _kept(orjson.dumps(await asyncio.to_thread(openapi.index)), query, request)
     content_type = "application/json"
     try:
         if path != "/openapi/v2":
@@ -69,12 +70,17 @@ async def _openapi(path: str, query: Query, request: web.BaseRequest) -> Answer 
             body = await asyncio.to_thread(openapi.v2)
     except KeyError:
         return None
+    return _kept(body, query, request, content_type)
+
+
+def _kept(body: bytes, query: Query, request: web.BaseRequest, content_type: str = "application/json") -> Answer:
+    """A document with its hash; without the document for a client that names this hash."""
     tag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
     headers = {"ETag": tag, "Vary": "Accept"}
     if query.get("hash"):
         headers["Cache-Control"] = "public, immutable"
     if request.headers.get("If-None-Match", "") == tag:
-        return Answer(b"", 304, headers=headers)
+        return Answer(b"", 304, content_type=content_type, headers=headers)
     return Answer(body, content_type=content_type, headers=headers)
 
 

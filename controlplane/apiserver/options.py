@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ class Options:
     kubelet_client_key: Path | None = None
     kubelet_certificate_authority: Path | None = None
     edge_socket: Path | None = None
+    max_requests_inflight: int = 400
+    max_mutating_requests_inflight: int = 200
+    etcd_compaction_interval: float = 300.0
+    """Seconds."""
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -51,7 +56,19 @@ def parse(argv: Sequence[str]) -> Options:
     add("--kubelet-client-key", type=Path, help="the certificate's key")
     add("--kubelet-certificate-authority", type=Path, help="the authority of kubelets' certificates")
     add("--edge-socket", type=Path, help="a Unix socket that hands out the `api` listening sockets")
+    add("--max-requests-inflight", type=int, default=400, help="reads at the same time at most; 0 for no limit")
+    add("--max-mutating-requests-inflight", type=int, default=200, help="writes at the same time at most")
+    add("--etcd-compaction-interval", type=_seconds, default="5m0s", help="how long history is kept at least")
     return Options(**vars(parser.parse_args(argv)))
+
+
+def _seconds(text: str) -> float:
+    """A Go duration as seconds."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    if not text or found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 5m0s")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def _ports(text: str) -> tuple[int, int]:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from panal.errors import Gone, Invalid, StatusError, not_found
+from panal.errors import BadRequest, not_found
 from panal.resources import Resource
 from panal.selectors import FieldSelector, LabelSelector, parse_fields, parse_labels
 
 from ..store import Compacted, Store
-from . import continuation, encoding, keys
+from . import continuation, encoding, keys, listoptions
 from .cache import Cache, Item, Shelf
+from .listoptions import too_large
 from .request import Query, Target
-from .revisions import parse_revision
 
 Fields = Callable[[dict[str, Any]], dict[str, str]]
 """A kind's selectable fields."""
@@ -54,6 +54,8 @@ def selection(target: Target, query: Query, select: Fields) -> Selection:
     """Raises BadRequest for selectors that cannot be read."""
     fields = parse_fields(query.get("fieldSelector"))
     if target.name:  # a watch of one object
+        if not fields.empty and fields.required("metadata.name") != target.name:
+            raise BadRequest("fieldSelector metadata.name doesn't match requested name")
         fields = FieldSelector((*fields.terms, ("metadata.name", True, target.name)))
     namespace = target.namespace if target.resource != "namespaces" else ""
     return Selection(namespace, parse_labels(query.get("labelSelector")), fields, select)
@@ -69,8 +71,10 @@ class Reader:
     def shelf(self, resource: Resource) -> Shelf:
         return self._cache.shelf(keys.location(resource))
 
-    def get(self, resource: Resource, namespace: str, name: str) -> Item:
-        """Raises NotFound."""
+    def get(self, resource: Resource, namespace: str, name: str, revision: int = 0) -> Item:
+        """An object not older than `revision`. Raises NotFound, and a Timeout for a revision of the future."""
+        if revision > self._cache.revision:
+            raise too_large(revision, self._cache.revision)
         item = self.shelf(resource).get(namespace if resource.namespaced else "", name)
         if item is None:
             raise not_found(resource.plural, resource.group, name)
@@ -78,17 +82,18 @@ class Reader:
 
     async def list(self, resource: Resource, chosen: Selection, query: Query) -> Listed:
         """One page. Raises BadRequest, Invalid, Gone and, for a revision of the future, a Timeout."""
-        limit = query.integer("limit") or 0
-        revision = parse_revision(query.get("resourceVersion"))
-        match = query.get("resourceVersionMatch")
-        _check_match(match, query.get("resourceVersion"), query.get("continue"))
-        if token := query.get("continue"):
-            position = continuation.decode(token)
-            return await self._page(resource, chosen, position.revision, position.last, limit)
-        if revision > self._cache.revision:
-            raise too_large(revision, self._cache.revision)
-        if revision and (match == "Exact" or (limit and not match and revision)):
-            return await self._page(resource, chosen, revision, "", limit)
+        options = listoptions.for_list(query)
+        if options.token:
+            position = continuation.decode(options.token)
+            if position.revision < 0:  # inconsistent, but complete: the rest as it is now
+                rest = self._now(resource, chosen, position.last)
+                return self._cut(rest, self._cache.revision, chosen, options.limit)
+            return await self._page(resource, chosen, position.revision, position.last, options.limit)
+        if options.revision > self._cache.revision:
+            raise too_large(options.revision, self._cache.revision)
+        limit = options.limit if options.paged else 0
+        if options.exact:
+            return await self._page(resource, chosen, options.revision, "", limit)
         return self._cut(self._now(resource, chosen), self._cache.revision, chosen, limit)
 
     def current(self, resource: Resource, chosen: Selection) -> builtins.list[Item]:
@@ -121,7 +126,8 @@ class Reader:
         try:
             page = await self._store.list(prefix, at=revision, after=place.prefix + after if after else None)
         except Compacted as gone:
-            raise _expired(bool(after), revision, gone.oldest) from gone
+            token = continuation.encode(continuation.Position(-1, after)) if after else ""
+            raise listoptions.expired(token) from gone
         items = (_item(entry.key, entry.revision, entry.value) for entry in page.entries)
         return self._cut((item for item in items if chosen.matches(item)), revision, chosen, limit)
 
@@ -140,47 +146,3 @@ def _item(key: str, revision: int, value: bytes) -> Item:
 
 def _place(item: Item) -> str:
     return f"{item.namespace}/{item.name}" if item.namespace else item.name
-
-
-def _check_match(match: str, revision: str, token: str) -> None:
-    why = ""
-    if match and token:
-        why = "resourceVersionMatch is forbidden when continue is provided"
-    elif match and not revision:
-        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-    elif match == "Exact" and revision == "0":
-        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-    if why:
-        raise list_option_invalid("resourceVersionMatch", "FieldValueForbidden", f"Forbidden: {why}")
-    if match not in ("", "Exact", "NotOlderThan"):
-        message = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
-        raise list_option_invalid("resourceVersionMatch", "FieldValueNotSupported", message)
-
-
-def list_option_invalid(field: str, reason: str, message: str) -> Invalid:
-    return Invalid(
-        f'ListOptions.meta.k8s.io "" is invalid: {field}: {message}',
-        details={
-            "group": "meta.k8s.io",
-            "kind": "ListOptions",
-            "causes": [{"reason": reason, "message": message, "field": field}],
-        },
-    )
-
-
-def too_large(asked: int, current: int) -> StatusError:
-    return StatusError(
-        f"Timeout: Too large resource version: {asked}, current: {current}",
-        code=504,
-        reason="Timeout",
-        details={
-            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-            "retryAfterSeconds": 1,
-        },
-    )
-
-
-def _expired(continued: bool, asked: int, oldest: int) -> Gone:
-    if continued:
-        return Gone("The provided continue parameter is too old to display a consistent list result.")
-    return Gone(f"too old resource version: {asked} ({oldest})")

@@ -79,7 +79,8 @@ class Application:
         if target.path.startswith("/api") and request.method in ("GET", "HEAD"):
             form = accept(request.headers.get("Accept", ""))
             form = dataclasses.replace(form, media=JSON)  # made as JSON, turned into other media at the end
-            if (answer := discovery.serve(target.path, form, self._address)) is not None:
+            known = request.headers.get("If-None-Match", "")
+            if (answer := discovery.serve(target.path, form, self._address, known)) is not None:
                 return answer
         answer = await serve_path(self._parts, request, target, query)
         return answer if answer is not None else answers.text("404 page not found\n", 404)

@@ -120,14 +120,17 @@ class Strategy:
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         """The fields that field selectors may ask for, and their values."""
         metadata = obj["metadata"]
-        fields = {"metadata.name": metadata.get("name", "")}
-        if self.resource.namespaced:
-            fields["metadata.namespace"] = metadata.get("namespace", "")
-        return fields
+        return {"metadata.name": metadata.get("name", ""), "metadata.namespace": metadata.get("namespace", "")}
 
     def selectable_names(self) -> frozenset[str]:
         """The names `selectable_fields` has for any object."""
         return frozenset(self.selectable_fields({"metadata": {}}))
+
+    def unknown_field(self, name: str) -> str:
+        """The words for a field selector of another field."""
+        if type(self).selectable_fields is Strategy.selectable_fields:
+            return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+        return f"field label not supported: {name}"
 
     def deletion_grace(self, ctx: RequestContext, obj: Object, options: Mapping[str, Any]) -> int | None:
         """Seconds that a deletion leaves the object to end by itself; 0 deletes now, None: the kind knows no grace."""

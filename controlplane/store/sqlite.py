@@ -48,6 +48,9 @@ _FORGET_SUPERSEDED = (
 BATCH_LIMIT = 1000
 """Appends one transaction takes: bounds how long the first of them waits for the others."""
 
+_LOG_LIMIT = 16 * 1024 * 1024
+"""Bytes of the write-ahead log that stay on the disk between two bursts of writes."""
+
 LOCK_PATIENCE = 5.0
 """Seconds to wait for a predecessor that is just ending to let go of the folder."""
 
@@ -261,6 +264,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute(f"PRAGMA journal_size_limit={_LOG_LIMIT}")
     connection.executescript(_SCHEMA)
     return connection
 

@@ -71,6 +71,7 @@ _CLASSES: dict[tuple[str, str], str] = {
     ("certificates.k8s.io", "certificatesigningrequests"): "others:SigningRequestStrategy",
     ("flowcontrol.apiserver.k8s.io", "flowschemas"): "others:FlowSchemaStrategy",
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): "others:PriorityLevelStrategy",
+    ("resource.k8s.io", "resourceslices"): "others:ResourceSliceStrategy",
     ("resource.k8s.io", "resourceclaims"): "others:ResourceClaimStrategy",
     ("resource.k8s.io", "resourceclaimtemplates"): "others:ResourceClaimTemplateStrategy",
 }

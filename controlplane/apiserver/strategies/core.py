@@ -39,7 +39,8 @@ class NodeStrategy(Strategy):
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         unschedulable = (obj.get("spec") or {}).get("unschedulable")
-        return {**super().selectable_fields(obj), "spec.unschedulable": "true" if unschedulable else "false"}
+        name = obj["metadata"].get("name", "")
+        return {"metadata.name": name, "spec.unschedulable": "true" if unschedulable else "false"}
 
 
 class NamespaceStrategy(Strategy):

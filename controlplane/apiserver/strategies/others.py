@@ -205,7 +205,7 @@ class SigningRequestStrategy(Strategy):
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         signer = (obj.get("spec") or {}).get("signerName", "")
-        return {**super().selectable_fields(obj), "spec.signerName": signer}
+        return {"metadata.name": obj["metadata"].get("name", ""), "spec.signerName": signer}
 
 
 class FlowSchemaStrategy(Strategy):
@@ -230,3 +230,16 @@ class ResourceClaimStrategy(Strategy):
 class ResourceClaimTemplateStrategy(Strategy):
     def default(self, obj: Object) -> None:
         defaults.resource_claim(obj["spec"].get("spec") or {})
+
+
+class ResourceSliceStrategy(GenerationStrategy):
+    def selectable_fields(self, obj: Object) -> dict[str, str]:
+        spec = obj.get("spec") or {}
+        return {
+            "metadata.name": obj["metadata"].get("name", ""),
+            "spec.nodeName": spec.get("nodeName") or "",
+            "spec.driver": spec.get("driver", ""),
+        }
+
+    def unknown_field(self, name: str) -> str:
+        return f"field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {name}"

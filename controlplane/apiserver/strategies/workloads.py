@@ -166,6 +166,9 @@ class JobStrategy(_Workload):
         succeeded = (obj.get("status") or {}).get("succeeded", 0)
         return {**super().selectable_fields(obj), "status.successful": str(succeeded)}
 
+    def unknown_field(self, name: str) -> str:
+        return f'field label "{name}" not supported for Job'
+
 
 class CronJobStrategy(_Workload):
     def default(self, obj: Object) -> None:

@@ -50,7 +50,7 @@ async def test_an_event_goes_an_hour_after_its_last_change() -> None:
 
 async def test_history_beyond_what_is_kept_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "KEPT_REVISIONS", 10)
-    monkeypatch.setattr(housekeeping, "COMPACT_EVERY", 5)
+    monkeypatch.setattr(housekeeping, "STEP", 5)
     store = MemoryStore()
     cache, running = await started(store)
     compacting = spawn(housekeeping.compact(cache, store), name="compaction")
@@ -63,4 +63,18 @@ async def test_history_beyond_what_is_kept_is_forgotten(monkeypatch: pytest.Monk
     assert 80 <= await store.oldest() <= 90
     with suppress(asyncio.CancelledError):
         await cancel(compacting)
+    await cancel(running)
+
+
+@pytest.mark.looptime
+async def test_history_is_kept_for_five_minutes_and_forgotten_by_ten() -> None:
+    store = MemoryStore()
+    cache, running = await started(store)
+    compacting = spawn(housekeeping.compact(cache, store), name="compaction")
+    revision = 0
+    for minute in range(21):
+        revision = await store.append("/registry/core/nodes/a", event("a"), expect=revision)
+        assert minute - 10 <= await store.oldest() <= max(0, revision - 5)
+        await asyncio.sleep(60)
+    await cancel(compacting)
     await cancel(running)
