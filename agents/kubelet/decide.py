@@ -38,6 +38,9 @@ KEPT_ATTEMPTS = 2
 SHOWN_PULL_ERROR = 2.0
 """Seconds that ErrImagePull stands in the status before it becomes ImagePullBackOff."""
 
+SHOWN_FAILURE = 2.0
+"""Seconds that RunContainerError or PostStartHookError stand there before they become CrashLoopBackOff."""
+
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 
@@ -142,6 +145,7 @@ def _living(pod: Pod, seen: Seen, now: float) -> Iterator[Action]:
     yield from surroundings
     if seen.sandbox is None or not seen.sandbox.ready or not seen.volumes_ready or SANDBOX in seen.busy:
         return
+    yield from _ephemeral(pod, seen, now)
     done = initialized(pod, seen)
     init = list(_init(pod, seen, now, done))
     yield from init
@@ -195,6 +199,20 @@ def _containers(pod: Pod, seen: Seen, now: float) -> Iterator[Action]:
             return
 
 
+def _ephemeral(pod: Pod, seen: Seen, now: float) -> Iterator[Action]:
+    """Each is started once, whatever the others do; one that has ended stays so."""
+    for spec in podspec.ephemeral_containers(pod):
+        name = spec["name"]
+        last, known = seen.latest(name), podspec.status_of(pod, name) or {}
+        begun = last.state is not ContainerState.CREATED if last is not None else bool(known.get("containerID"))
+        if begun or name in seen.busy:
+            continue
+        if (failure := seen.failures.get(name)) is not None and now < failure.retry_at:
+            yield from _wait_for(name, failure.reason, failure.at, failure.retry_at, now)
+        else:
+            yield Start(name, next_attempt(pod, seen, name))
+
+
 def _keep_running(pod: Pod, seen: Seen, spec: ContainerSpec, now: float) -> Iterator[Action]:
     """What one container needs: a start, a restart when its time has come, an end when it is unhealthy or changed."""
     name = spec["name"]
@@ -226,6 +244,10 @@ def _restart(pod: Pod, seen: Seen, spec: ContainerSpec, ended: Container, now: f
     last = seen.backoffs.get(name)
     if now >= (due := backoff.until(last, at)):
         yield Start(name, next_attempt(pod, seen, name), backoff.following(last, at, now))
+        return
+    failure = seen.failures.get(name)
+    if failure is not None and now < (shown := failure.at + SHOWN_FAILURE):
+        yield LookAgain(shown)
         return
     if ended.id not in seen.announced:
         yield Announce(name, "crash", ended.id)
@@ -261,6 +283,8 @@ def next_attempt(pod: Pod, seen: Seen, name: str) -> int:
 
 def restarts(pod: Pod, spec: ContainerSpec, ended: Container) -> bool:
     """Whether a container that ended so is started again. A changed image starts it whatever the policy."""
+    if podspec.is_ephemeral(pod, spec):
+        return False
     if ended.state is not ContainerState.EXITED or podspec.is_sidecar(spec):
         return True
     if ended.config.labels.get(podspec.HASH_LABEL, "") not in ("", podspec.spec_hash(spec)):

@@ -16,7 +16,7 @@ from panal.client import Unreachable
 from panal.errors import Conflict, NotFound, StatusError
 from panal.resources import PODS
 
-from ..runtime.contract import Container, ImageMissing, Mount, RuntimeFailure
+from ..runtime.contract import Container, ContainerState, ImageMissing, InvalidImageName, Mount, RuntimeFailure
 from . import backoff, crilog, podspec, requests
 from .backoff import Backoff
 from .dns import resolv
@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 CONFIG_RETRY = 10.0
 """Seconds until a container that could not be configured is tried again, unless what it lacks appears before."""
+
+IMAGE_RETRY = 12.0
+"""Seconds until an image is looked for again that cannot be had, no back-off applying (upstream's sync of a pod)."""
 
 SANDBOX_RETRY = 1.0
 MOUNT_RETRY_FIRST, MOUNT_RETRY_MOST = 0.5, 122.0
@@ -93,9 +96,10 @@ class Performer:
         if attempt > 0:
             shared.event(pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         try:
-            await shared.runtime.run_sandbox(requests.sandbox_config(pod, attempt, names, config.node.name))
+            asked = requests.sandbox_config(pod, attempt, names, config.node.name, config.cluster_domain)
+            await shared.runtime.run_sandbox(asked)
             await shared.view.refresh()
-        except (RuntimeFailure, OSError) as error:
+        except (RuntimeFailure, OSError, ConfigError) as error:
             self._memory.sandbox_retry_at = time.time() + SANDBOX_RETRY
             shared.event(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
 
@@ -188,8 +192,15 @@ class Performer:
         image = spec["image"]
         try:
             await self._shared.runtime.pull(image)
+        except InvalidImageName as error:
+            self._shared.event(pod, "Warning", "InspectFailed", str(error), spec)
+            raise _failed("InvalidImageName", str(error), IMAGE_RETRY, event="InvalidImageName") from error
         except (RuntimeFailure, OSError) as error:
             now = time.time()
+            if isinstance(error, ImageMissing) and spec.get("imagePullPolicy") == "Never":
+                word = f'Container image "{image}" is not present with pull policy of Never'
+                self._shared.event(pod, "Warning", "ErrImageNeverPull", word, spec)
+                raise _failed("ErrImageNeverPull", word, IMAGE_RETRY, event="ErrImageNeverPull") from error
             held = backoff.following(self._memory.pulls.get(image), now, now)
             self._memory.pulls[image] = held
             word = str(error) if isinstance(error, ImageMissing) else f"the runtime does not answer: {error}"
@@ -209,7 +220,7 @@ class Performer:
                 await shared.references.ready(pod)
                 await shared.services.synced()
             env = {
-                "HOSTNAME": requests.hostname(pod, shared.config.node.name),
+                "HOSTNAME": requests.seen_hostname(pod, shared.config.node.name, shared.config.cluster_domain),
                 **own_variables(spec["image"], sandbox.ip, shared.environ),
                 **environment(pod, spec, shared.around(sandbox.ip), self._lookup, shared.service_env(pod)),
             }
@@ -217,13 +228,26 @@ class Performer:
             mounts += [self._termination_mount(pod, spec, attempt)]
             log = shared.logs_of(pod) / spec["name"] / f"{attempt}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
-            config = requests.container_config(pod, spec, attempt, env, mounts, str(log))
+            target = self._target_id(pod, spec)
+            config = requests.container_config(pod, spec, attempt, env, mounts, str(log), target)
+            if requests.must_not_be_root(pod, spec) and not await shared.runtime.image_user(spec["image"]):
+                raise requests.image_is_root(pod, spec)
         except (ConfigError, VolumeError, OSError) as error:
             raise _failed("CreateContainerConfigError", str(error), CONFIG_RETRY, event=str(error)) from error
         try:
             return await shared.runtime.create(sandbox.id, config)
         except (RuntimeFailure, OSError) as error:
             raise _failed("CreateContainerError", str(error), CONFIG_RETRY, event=str(error)) from error
+
+    def _target_id(self, pod: Pod, spec: ContainerSpec) -> str | None:
+        """The container whose processes an ephemeral one shall see. Raises ConfigError when it does not run."""
+        name = spec.get("targetContainerName")
+        if not name:
+            return None
+        for container in self._shared.view.pod(podspec.uid(pod)).containers.get(name, ()):
+            if container.state is ContainerState.RUNNING:
+                return container.id
+        raise ConfigError(f"unable to find target container {name}")
 
     def _termination_mount(self, pod: Pod, spec: ContainerSpec, attempt: int) -> Mount:
         path = self._shared.mounter.termination_log(pod, spec, attempt)

@@ -70,13 +70,31 @@ def init_containers(pod: Pod) -> Sequence[ContainerSpec]:
     return pod["spec"].get("initContainers") or ()
 
 
+def ephemeral_containers(pod: Pod) -> Sequence[ContainerSpec]:
+    return pod["spec"].get("ephemeralContainers") or ()
+
+
+def is_ephemeral(pod: Pod, spec: ContainerSpec) -> bool:
+    """Whether the container was put into the running pod to look around in it: it runs once and counts for nothing."""
+    return any(item["name"] == spec["name"] for item in ephemeral_containers(pod))
+
+
 def every_container(pod: Pod) -> Iterator[ContainerSpec]:
     yield from init_containers(pod)
     yield from containers(pod)
+    yield from ephemeral_containers(pod)
 
 
 def container(pod: Pod, wanted: str) -> ContainerSpec | None:
     return next((spec for spec in every_container(pod) if spec["name"] == wanted), None)
+
+
+def field_of(pod: Pod, wanted: str) -> str:
+    """The list of the spec in which a container stands."""
+    for field in ("initContainers", "ephemeralContainers"):
+        if any(item["name"] == wanted for item in pod["spec"].get(field) or ()):
+            return field
+    return "containers"
 
 
 def is_sidecar(spec: ContainerSpec) -> bool:
@@ -116,7 +134,7 @@ def spec_hash(spec: ContainerSpec) -> str:
 def status_of(pod: Pod, container_name: str) -> Mapping[str, Any] | None:
     """What the API's copy of the pod says about one of its containers."""
     status = pod.get("status") or {}
-    for field in ("containerStatuses", "initContainerStatuses"):
+    for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         for entry in status.get(field) or ():
             if entry["name"] == container_name:
                 found: Mapping[str, Any] = entry

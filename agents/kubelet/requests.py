@@ -14,6 +14,7 @@ from .env import ConfigError, expand
 from .podspec import ContainerSpec, Pod
 
 HOSTNAME_LIMIT = 63
+KERNEL_LIMIT = 64
 
 
 def hostname(pod: Pod, node_name: str) -> str:
@@ -22,14 +23,38 @@ def hostname(pod: Pod, node_name: str) -> str:
     return str(pod["spec"].get("hostname") or podspec.name(pod))[:HOSTNAME_LIMIT].rstrip("-.")
 
 
-def sandbox_config(pod: Pod, attempt: int, resolv: Resolv, node_name: str) -> SandboxConfig:
+def domain(pod: Pod, cluster_domain: str) -> str:
+    """What stands behind the hostname of a pod with a subdomain; empty for others."""
+    sub = "" if podspec.host_network(pod) else pod["spec"].get("subdomain") or ""
+    return f"{sub}.{podspec.namespace(pod)}.svc.{cluster_domain}" if sub else ""
+
+
+def seen_hostname(pod: Pod, node_name: str, cluster_domain: str) -> str:
+    """What the pod's processes see as their host's name. Raises ConfigError where the kernel has no room for it."""
+    short, behind = hostname(pod, node_name), domain(pod, cluster_domain)
+    if not (pod["spec"].get("setHostnameAsFQDN") and behind):
+        return short
+    full = f"{short}.{behind}"
+    if len(full) > KERNEL_LIMIT:
+        raise ConfigError(
+            f"failed to construct FQDN from pod hostname and cluster domain, FQDN {full} is too long "
+            f"({KERNEL_LIMIT} characters is the max, {len(full)} characters requested)"
+        )
+    return full
+
+
+def sandbox_config(pod: Pod, attempt: int, resolv: Resolv, node_name: str, cluster_domain: str = "") -> SandboxConfig:
+    """Raises ConfigError where the pod's name is too long for its processes."""
     spec = pod["spec"]
+    short = hostname(pod, node_name)
     return SandboxConfig(
         name=podspec.name(pod),
         namespace=podspec.namespace(pod),
         uid=podspec.uid(pod),
         attempt=attempt,
-        hostname=hostname(pod, node_name),
+        hostname=short,
+        domain=domain(pod, cluster_domain),
+        full_hostname=seen_hostname(pod, node_name, cluster_domain) != short,
         host_network=podspec.host_network(pod),
         share_process_namespace=bool(spec.get("shareProcessNamespace")),
         dns_servers=resolv.servers,
@@ -49,7 +74,13 @@ def _pod_labels(pod: Pod) -> dict[str, str]:
 
 
 def container_config(
-    pod: Pod, spec: ContainerSpec, attempt: int, env: Mapping[str, str], mounts: Sequence[Mount], log_path: str
+    pod: Pod,
+    spec: ContainerSpec,
+    attempt: int,
+    env: Mapping[str, str],
+    mounts: Sequence[Mount],
+    log_path: str,
+    target: str | None = None,
 ) -> ContainerConfig:
     """Raises ConfigError where the pod's security rules forbid the container."""
     security = _security(pod, spec)
@@ -74,6 +105,8 @@ def container_config(
         supplemental_groups=_groups(pod),
         readonly_rootfs=bool(security.get("readOnlyRootFilesystem")),
         privileged=bool(security.get("privileged")),
+        no_new_privileges=security.get("allowPrivilegeEscalation") is False,
+        target=target,
         add_capabilities=capabilities.get("add") or (),
         drop_capabilities=capabilities.get("drop") or (),
         memory_limit=quantity.whole(limits["memory"]) if "memory" in limits else None,
@@ -100,6 +133,19 @@ def _groups(pod: Pod) -> list[int]:
     context = pod["spec"].get("securityContext") or {}
     groups = [int(group) for group in context.get("supplementalGroups") or ()]
     return groups + ([int(context["fsGroup"])] if context.get("fsGroup") is not None else [])
+
+
+def must_not_be_root(pod: Pod, spec: ContainerSpec) -> bool:
+    """Whether the image's own user decides if the container may run."""
+    security = _security(pod, spec)
+    return bool(security.get("runAsNonRoot")) and security.get("runAsUser") is None
+
+
+def image_is_root(pod: Pod, spec: ContainerSpec) -> ConfigError:
+    return ConfigError(
+        "container has runAsNonRoot and image will run as root "
+        f'(pod: "{podspec.described(pod)}", container: {spec["name"]})'
+    )
 
 
 def _security(pod: Pod, spec: ContainerSpec) -> dict[str, Any]:

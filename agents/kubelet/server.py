@@ -184,7 +184,8 @@ def tls_context(config: NodeConfig, folder: Path) -> ssl.SSLContext:
 def logged_container(pod: podspec.Pod, status: Mapping[str, Any], container: str, *, previous: bool) -> str:
     """The id of the container whose log is meant. Raises LogsUnavailable in upstream's words."""
     name = podspec.name(pod)
-    entries = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    fields = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    entries = [entry for field in fields for entry in status.get(field) or ()]
     entry: Mapping[str, Any] = next((item for item in entries if item["name"] == container), {})
     state, last = entry.get("state") or {}, (entry.get("lastState") or {}).get("terminated")
     described = f'container "{container}" in pod "{name}"'

@@ -51,8 +51,7 @@ class Shared:
     def event(self, pod: Pod, kind: str, reason: str, message: str, spec: ContainerSpec | None = None) -> None:
         path = ""
         if spec is not None:
-            field = "containers" if spec in podspec.containers(pod) else "initContainers"
-            path = f"spec.{field}{{{spec['name']}}}"
+            path = f"spec.{podspec.field_of(pod, spec['name'])}{{{spec['name']}}}"
         record = functools.partial(self.recorder.event, pod, kind, reason, message, field_path=path)
         asyncio.get_running_loop().call_later(EVENT_DELAY, record)
 

@@ -19,6 +19,8 @@ Messages = Callable[[Container, ContainerSpec], str]
 
 LOST = "The container could not be located when the pod was deleted.  The container used to be Running"
 KILLED = 137
+START_ERROR = 128
+"""The exit code of a container whose program could not be started, as containerd gives it."""
 
 
 def pod_status(
@@ -28,6 +30,7 @@ def pod_status(
     ending = decide.must_end(pod, seen, now)
     builder = _Containers(pod, seen, now, ending, message_of)
     inits = {spec["name"]: builder.status(spec, init=True) for spec in podspec.init_containers(pod)}
+    guests = [builder.guest(spec) for spec in podspec.ephemeral_containers(pod)]
     mains = {spec["name"]: builder.status(spec, init=False) for spec in podspec.containers(pod)}
     every = {**inits, **mains}
     end = seen.end or decide.overdue(pod, seen, now)
@@ -51,6 +54,8 @@ def pod_status(
     if inits:
         status["initContainerStatuses"] = list(inits.values())
     status["containerStatuses"] = list(mains.values())
+    if guests:
+        status["ephemeralContainerStatuses"] = guests
     status["qosClass"] = old.get("qosClass") or (pod.get("status") or {}).get("qosClass") or qos_class(pod)
     if (generation := pod["metadata"].get("generation")) is not None:
         status["observedGeneration"] = generation
@@ -91,6 +96,12 @@ class _Containers:
         if init and not podspec.is_sidecar(spec):
             status["ready"] = state.get("terminated", {}).get("exitCode") == 0
         return status
+
+    def guest(self, spec: ContainerSpec) -> dict[str, Any]:
+        """An ephemeral container's: it is never ready, and nobody waits for its start."""
+        status = self.status(spec, init=False)
+        del status["started"]
+        return {**status, "ready": False}
 
     def _base(self, spec: ContainerSpec, newest: Container | None) -> dict[str, Any]:
         base: dict[str, Any] = {
@@ -147,14 +158,17 @@ class _Containers:
     def _terminated(self, found: Container, spec: ContainerSpec) -> dict[str, Any]:
         code = found.exit_code if found.exit_code is not None else 255
         began = found.started_at or found.created_at
+        never = found.started_at is None and code == START_ERROR
         ended: dict[str, Any] = {
             "exitCode": code,
-            "reason": "OOMKilled" if found.oom_killed else "Completed" if code == 0 else "Error",
-            "startedAt": podspec.timestamp(began),
+            "reason": _reason_of_end(found, code),
+            "startedAt": podspec.timestamp(0 if never else began),
             "finishedAt": podspec.timestamp(found.finished_at or began),
             "containerID": container_id(found),
         }
-        if message := self._message_of(found, spec):
+        if found.signal:
+            ended["signal"] = found.signal
+        if message := self._message_of(found, spec) or found.message:
             ended["message"] = message
         return ended
 
@@ -162,13 +176,24 @@ class _Containers:
         """Why an ended container is shown as waiting: it failed to start, or its restart must wait."""
         if self._ending or not decide.restarts(self._pod, spec, ended):
             return None
-        if (failure := self._seen.failures.get(spec["name"])) is not None:
+        failure = self._seen.failures.get(spec["name"])
+        if failure is not None and ended.id not in self._seen.announced:
             return _reason(failure)
         last = self._seen.backoffs.get(spec["name"])
         starting = spec["name"] in self._seen.busy
         if last is not None and not starting and self._now < backoff.until(last, ended.finished_at or self._now):
             return {"reason": "CrashLoopBackOff", "message": crash_message(self._pod, spec["name"], last.delay)}
         return None
+
+
+def _reason_of_end(found: Container, code: int) -> str:
+    if found.oom_killed:
+        return "OOMKilled"
+    if found.started_at is None and code == START_ERROR:
+        return "StartError"
+    if found.message:
+        return "ContainerStatusUnknown"
+    return "Completed" if code == 0 else "Error"
 
 
 def crash_message(pod: Pod, container: str, delay: float) -> str:
@@ -200,7 +225,8 @@ def _mount_status(mount: Mapping[str, Any]) -> dict[str, Any]:
 
 def qos_class(pod: Pod) -> str:
     """Guaranteed, Burstable or BestEffort, from requests and limits of cpu and memory."""
-    resources = [spec.get("resources") or {} for spec in podspec.every_container(pod)]
+    owned = [*podspec.init_containers(pod), *podspec.containers(pod)]
+    resources = [spec.get("resources") or {} for spec in owned]
     if not any((item.get("requests") or item.get("limits")) for item in resources):
         return "BestEffort"
     for item in resources:

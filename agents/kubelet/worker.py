@@ -166,7 +166,7 @@ class Worker:
         )
 
     def _follow_probes(self, seen: Seen) -> None:
-        specs = {spec["name"]: spec for spec in podspec.every_container(self.pod)}
+        specs = {spec["name"]: spec for spec in (*podspec.init_containers(self.pod), *podspec.containers(self.pod))}
         ip = seen.sandbox.ip if seen.sandbox else ""
         running = {
             item.id: (specs[item.config.name], ip, item.started_at or item.created_at)

@@ -36,7 +36,9 @@ from .wire import Message, Wire
 
 _PATIENCE = 5.0
 """Seconds that a call waits for a daemon that is being restarted."""
-_REPEATED = frozenset({"stop_sandbox", "remove_sandbox", "sandboxes", "stop", "remove", "containers", "usage", "pull"})
+_REPEATED = frozenset(
+    {"stop_sandbox", "remove_sandbox", "sandboxes", "stop", "remove", "containers", "usage", "pull", "image_user"}
+)
 """Verbs that may be done twice."""
 
 
@@ -92,6 +94,9 @@ class RuntimeClient:
 
     async def pull(self, image: str) -> str:
         return str(await self._ask("pull", image=image))
+
+    async def image_user(self, image: str) -> int:
+        return int(await self._ask("image_user", image=image))
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[ContainerChanged]]:

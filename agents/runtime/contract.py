@@ -29,6 +29,10 @@ class SandboxConfig:
     uid: str
     attempt: int = 0
     hostname: str = ""
+    domain: str = ""
+    """What stands behind the hostname in /etc/hosts for pods with a subdomain: sub.namespace.svc.cluster.local."""
+    full_hostname: bool = False
+    """The processes see hostname and domain as their host's name (setHostnameAsFQDN)."""
     host_network: bool = False
     share_process_namespace: bool = False
     dns_servers: Sequence[str] = ()
@@ -82,8 +86,11 @@ class ContainerConfig:
     supplemental_groups: Sequence[int] = ()
     readonly_rootfs: bool = False
     privileged: bool = False
+    no_new_privileges: bool = False
     add_capabilities: Sequence[str] = ()
     drop_capabilities: Sequence[str] = ()
+    target: str | None = None
+    """The id of a running container whose processes this one shall see and share (an ephemeral one's target)."""
     memory_limit: int | None = None
     """Bytes."""
     cpu_shares_milli: int | None = None
@@ -166,7 +173,7 @@ class Sandboxes(Protocol):
 class Containers(Protocol):
     async def create(self, sandbox_id: str, config: ContainerConfig) -> str: ...
     async def start(self, container_id: str) -> None:
-        """Raises RuntimeFailure when the program cannot be executed (the container is then EXITED, code 127 or 126)."""
+        """Raises RuntimeFailure when the program cannot be executed (the container is then EXITED, code 128)."""
 
     async def stop(self, container_id: str, grace: float) -> None:
         """SIGTERM, SIGKILL after `grace` seconds; returns once it has ended. A grace of 0 kills at once."""
@@ -229,6 +236,9 @@ class Sessions(Protocol):
 class Images(Protocol):
     async def pull(self, image: str) -> str:
         """Make the image ready and return its reference. Raises ImageMissing."""
+
+    async def image_user(self, image: str) -> int:
+        """The user as which the image's program runs where the container names none. Raises ImageMissing."""
 
 
 class Runtime(Sandboxes, Containers, Streams, Sessions, Images, Protocol):

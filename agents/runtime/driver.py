@@ -22,8 +22,11 @@ class Prepared:
 
 
 class Driver(Protocol):
-    def prepare(self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path) -> Prepared:
-        """Lay out `folder`, the container's own, and say what to spawn. Blocks for a moment. Raises RuntimeFailure."""
+    def prepare(
+        self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path, target: int | None = None
+    ) -> Prepared:
+        """Lay out `folder`, the container's own, and say what to spawn; `target` is a process whose namespace of
+        processes the container shall enter. Blocks for a moment. Raises RuntimeFailure."""
 
     def pause(self, sandbox: SandboxRecord) -> SpawnRequest | None:
         """What holds the sandbox's process namespace, when it needs one."""

@@ -55,6 +55,8 @@ from .stdio import Stdio
 
 _log = logging.getLogger(__name__)
 
+START_ERROR = 128
+"""The exit code of a container that could not be started, as containerd's."""
 UNKNOWN_CODE = 137
 """What the kubelet reports for a container whose end nobody saw (ContainerStatusUnknown)."""
 UNKNOWN_WORDS = "The container could not be located when the runtime was restarted; its exit code is not known"
@@ -246,7 +248,7 @@ class Engine:
                 raise RuntimeFailure(record.message) from None
             except (OSError, RuntimeFailure) as error:
                 record.message = str(error)
-                self._finish(record, 128, None, time.time())
+                self._finish(record, START_ERROR, None, time.time())
                 raise RuntimeFailure(record.message) from error
             self._lives[record.id] = life
             self._of_pid[life.pid] = record.id
@@ -339,6 +341,9 @@ class Engine:
         await self._fill_toolbox(spec)
         return spec.ref
 
+    async def image_user(self, image: str) -> int:
+        return self._resolve(image).user or 0
+
     async def close(self) -> None:
         """Stop listening; the containers live on."""
         self._bell.silence()
@@ -408,7 +413,7 @@ class Engine:
         pump = self._pump(record)
         try:
             while True:
-                prepared = self._driver.prepare(sandbox, record_shown, folder)
+                prepared = self._driver.prepare(sandbox, record_shown, folder, self._target(record))
                 try:
                     pid, kept = await self._spawn(prepared.request, record, folder)
                     break
@@ -439,6 +444,15 @@ class Engine:
         finally:
             streams.close()
 
+    def _target(self, record: ContainerRecord) -> int | None:
+        """The process whose namespace of processes the container shall enter."""
+        if record.config.target is None:
+            return None
+        pid = self._running(record.config.target).pid
+        if pid is None:
+            raise RuntimeFailure(f"container {record.config.target} is not running")
+        return pid
+
     def _with_toolbox(self, record: ContainerRecord) -> ContainerRecord:
         if not record.image.toolbox:
             return record
@@ -457,7 +471,7 @@ class Engine:
         run = program(record.image, record.config)
         code = failure.errno or 0
         record.message = start_failure(run.argv, code, failure.strerror or "", failure.stage)
-        self._finish(record, {2: 127, 13: 126}.get(code, 128) if failure.stage == "exec" else 128, None, time.time())
+        self._finish(record, START_ERROR, None, time.time())
 
     def _exited(self, pid: int, status: int) -> None:
         container_id = self._of_pid.pop(pid, None)

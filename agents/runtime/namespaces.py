@@ -35,7 +35,9 @@ class Namespaces:
         """An empty folder; each container mounts its own root over it, where only it sees it."""
         os.makedirs(self._root, exist_ok=True)
 
-    def prepare(self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path) -> Prepared:
+    def prepare(
+        self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path, target: int | None = None
+    ) -> Prepared:
         config, image = container.config, container.image
         who, warnings = identity(config, image.user)
         run = program(image, config)
@@ -43,7 +45,8 @@ class Namespaces:
             raise RuntimeFailure("no command specified")
         hostname = _hostname(sandbox)
         shared, kept = self._shared(sandbox)
-        processes_of = {"pid": f"/proc/{sandbox.pause_pid}/ns/pid"} if sandbox.pause_pid else {}
+        owner = target or sandbox.pause_pid
+        processes_of = {"pid": f"/proc/{owner}/ns/pid"} if owner else {}
         request = SpawnRequest(
             argv=run.argv,
             python=run.python,
@@ -62,6 +65,7 @@ class Namespaces:
             groups=who.groups,
             show_as=who.show_as,
             capabilities=capabilities(config),
+            no_new_privs=config.no_new_privileges,
             cgroups=container.cgroups,
         )
         return Prepared(request, tuple(warnings))
@@ -90,6 +94,7 @@ class Namespaces:
             groups=who.groups,
             show_as=who.show_as,
             capabilities=capabilities(config),
+            no_new_privs=config.no_new_privileges,
             cgroups=container.cgroups,
         )
 
@@ -128,7 +133,7 @@ class Namespaces:
         made = Layer(self._root, self._view, self._abilities, image.writable, config.readonly_rootfs)
         made.prepare()
         files = {
-            "/etc/hosts": hosts(sandbox.ip, hostname, sandbox.config.host_aliases),
+            "/etc/hosts": hosts(sandbox.ip, _short(sandbox), sandbox.config.host_aliases, sandbox.config.domain),
             "/etc/hostname": f"{hostname}\n",
             "/etc/resolv.conf": resolv_conf(
                 sandbox.config.dns_servers, sandbox.config.dns_searches, sandbox.config.dns_options
@@ -171,8 +176,13 @@ def _depth(mount: Mount) -> tuple[int, str]:
     return path.count("/"), path
 
 
-def _hostname(sandbox: SandboxRecord) -> str:
+def _short(sandbox: SandboxRecord) -> str:
     return (sandbox.config.hostname or sandbox.config.name)[:63]
+
+
+def _hostname(sandbox: SandboxRecord) -> str:
+    config = sandbox.config
+    return f"{_short(sandbox)}.{config.domain}" if config.full_hostname and config.domain else _short(sandbox)
 
 
 def _is_namespace(path: Path) -> bool:

@@ -35,7 +35,9 @@ class Plain:
         self._state = state
         self._site = site(state.root / "site")
 
-    def prepare(self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path) -> Prepared:
+    def prepare(
+        self, sandbox: SandboxRecord, container: ContainerRecord, folder: Path, target: int | None = None
+    ) -> Prepared:
         config, image = container.config, container.image
         run = program(image, config)
         if not run.argv and run.python is None:
@@ -54,6 +56,7 @@ class Plain:
             uid=config.user if os.geteuid() == 0 else None,
             gid=config.group if os.geteuid() == 0 else None,
             groups=tuple(config.supplemental_groups) if os.geteuid() == 0 else None,
+            no_new_privs=config.no_new_privileges,
             cgroups=container.cgroups,
         )
         return Prepared(request, tuple(warnings(config, unplaced, os.geteuid())))
@@ -74,6 +77,7 @@ class Plain:
             uid=config.user if os.geteuid() == 0 else None,
             gid=config.group if os.geteuid() == 0 else None,
             groups=tuple(config.supplemental_groups) if os.geteuid() == 0 else None,
+            no_new_privs=config.no_new_privileges,
             cgroups=container.cgroups,
         )
 
@@ -124,7 +128,7 @@ class Plain:
             (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
         pod = sandbox.config
         files = {
-            "/etc/hosts": hosts(sandbox.ip, pod.hostname or pod.name, pod.host_aliases),
+            "/etc/hosts": hosts(sandbox.ip, pod.hostname or pod.name, pod.host_aliases, pod.domain),
             "/etc/resolv.conf": resolv_conf(pod.dns_servers, pod.dns_searches, pod.dns_options),
             **{path: _fill(text, root, sandbox.ip) for path, text in image.files.items()},
         }

@@ -77,7 +77,7 @@ def _names(names: Iterable[str]) -> set[str]:
     return {name.upper().removeprefix("CAP_") for name in names}
 
 
-def hosts(ip: str, hostname: str, aliases: Sequence[tuple[str, Sequence[str]]]) -> str:
+def hosts(ip: str, hostname: str, aliases: Sequence[tuple[str, Sequence[str]]], domain: str = "") -> str:
     """The pod's /etc/hosts, as the kubelet writes it."""
     lines = [
         "# Kubernetes-managed hosts file.",
@@ -87,7 +87,7 @@ def hosts(ip: str, hostname: str, aliases: Sequence[tuple[str, Sequence[str]]]) 
         "fe00::\tip6-mcastprefix",
         "fe00::1\tip6-allnodes",
         "fe00::2\tip6-allrouters",
-        f"{ip}\t{hostname}",
+        f"{ip}\t{hostname}.{domain}\t{hostname}" if domain else f"{ip}\t{hostname}",
     ]
     if aliases:
         lines += ["", "# Entries added by HostAliases."]

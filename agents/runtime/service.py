@@ -45,6 +45,7 @@ VERBS: dict[str, Verb] = {
     "containers": lambda runtime, args: runtime.containers(),
     "exec": _exec,
     "usage": lambda runtime, args: runtime.usage(args["id"]),
+    "image_user": lambda runtime, args: runtime.image_user(args["image"]),
     "pull": lambda runtime, args: runtime.pull(args["image"]),
 }
 
