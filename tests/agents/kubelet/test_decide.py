@@ -219,3 +219,35 @@ def test_only_the_last_two_attempts_are_kept(world: Any, pod: Any) -> None:
     w = world(pod("web"), runs={"web": [(0, 1)] * 5})
     w.run(200)
     assert [item.config.attempt for item in w.seen.containers["web"]] == [4, 5]
+
+
+def test_a_guest_is_started_once_and_counts_for_nothing(world: Any, pod: Any) -> None:
+    guested = pod("web", restartPolicy="Never", ephemeralContainers=[{"name": "debug", "image": "busybox"}])
+    here = world(guested, runs={"web": [(30, 0)], "debug": [(10, 3)]})
+    here.run(20)
+    assert here.told() == ["volumes", "sandbox 0", "start debug", "start web"]
+    status = here.status()
+    [guest] = status["ephemeralContainerStatuses"]
+    assert (guest["state"]["terminated"]["exitCode"], guest["ready"], "started" in guest) == (3, False, False)
+    assert (status["phase"], len(status["containerStatuses"])) == ("Running", 1)
+    here.run(20)
+    assert "start debug" not in here.told()
+    assert here.status()["phase"] == "Succeeded"
+
+
+def test_a_guest_that_still_runs_does_not_keep_a_pod_that_is_done(world: Any, pod: Any) -> None:
+    guested = pod("web", restartPolicy="Never", ephemeralContainers=[{"name": "debug", "image": "busybox"}])
+    here = world(guested, runs={"web": [(5, 0)]})
+    here.run(10)
+    assert "kill debug (30s): Stopping container debug" in here.told()
+    assert here.status()["phase"] == "Succeeded"
+
+
+def test_a_failed_start_is_shown_before_its_back_off(world: Any, pod: Any) -> None:
+    here = world(pod("web"), runs={"web": [(0, 128)] * 5})
+    here.run(0)
+    here.failure("web", "RunContainerError", "no such program", 0)
+    here.run(1)
+    assert here.status()["containerStatuses"][0]["state"]["waiting"]["reason"] == "RunContainerError"
+    here.run(3)
+    assert here.status()["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from panal.agents.kubelet import requests
 from panal.agents.kubelet.dns import Resolv
 from panal.agents.kubelet.env import ConfigError
 from panal.agents.kubelet.podspec import HASH_LABEL
@@ -54,3 +55,25 @@ def test_root_is_refused_where_the_pod_forbids_it(pod: Any) -> None:
     spec = {"name": "web", "image": "x", "securityContext": {"runAsUser": 0, "runAsNonRoot": True}}
     with pytest.raises(ConfigError, match="breaks non-root policy"):
         container_config(pod(spec), spec, 0, {}, [], "")
+
+
+def test_a_pod_with_a_subdomain_has_a_full_name_and_may_see_it_as_its_own(pod: Any) -> None:
+    plain = sandbox_config(pod("web", hostname="h", subdomain="sub"), 0, Resolv([]), "nodoa", "cluster.local")
+    assert (plain.hostname, plain.domain, plain.full_hostname) == ("h", "sub.default.svc.cluster.local", False)
+    full = sandbox_config(
+        pod("web", hostname="h", subdomain="sub", setHostnameAsFQDN=True), 0, Resolv([]), "nodoa", "cluster.local"
+    )
+    assert full.full_hostname
+    too_long = pod("web", hostname="h" * 40, subdomain="sub", setHostnameAsFQDN=True)
+    with pytest.raises(ConfigError, match="is too long"):
+        sandbox_config(too_long, 0, Resolv([]), "nodoa", "cluster.local")
+
+
+def test_an_image_that_runs_as_root_is_refused_only_where_its_user_decides(pod: Any) -> None:
+    asked = pod("web", securityContext={"runAsNonRoot": True})
+    [spec] = asked["spec"]["containers"]
+    assert requests.must_not_be_root(asked, spec)
+    assert str(requests.image_is_root(asked, spec)) == (
+        'container has runAsNonRoot and image will run as root (pod: "p_default(u1)", container: web)'
+    )
+    assert not requests.must_not_be_root(asked, {**spec, "securityContext": {"runAsUser": 1000}})

@@ -40,9 +40,9 @@ async def test_a_container_runs_and_leaves_its_exit_code_and_log(node: Node) -> 
 
 async def test_a_program_that_is_not_there_is_told_in_runcs_words(node: Node) -> None:
     for command, code, words in (
-        ("no-such-program", 127, 'exec: "no-such-program": executable file not found in $PATH'),
-        ("/no/such", 127, 'exec: "/no/such": stat /no/such: no such file or directory'),
-        ("/etc/passwd", 126, 'exec: "/etc/passwd": permission denied'),
+        ("no-such-program", 128, 'exec: "no-such-program": executable file not found in $PATH'),
+        ("/no/such", 128, 'exec: "/no/such": stat /no/such: no such file or directory'),
+        ("/etc/passwd", 128, 'exec: "/etc/passwd": permission denied'),
     ):
         with pytest.raises(RuntimeFailure, match=re.escape(words)):
             await node.run(command)
@@ -245,6 +245,26 @@ async def test_a_shared_process_namespace(node: Node) -> None:
     await node.runtime.stop(first, 5)
     assert (await node.container(first)).exit_code == 143
     await node.runtime.stop_sandbox(sandbox.id)
+
+
+async def test_a_guest_sees_the_processes_of_its_target(node: Node) -> None:
+    if not node.namespaces:
+        pytest.skip("the plain runtime hides no processes")
+    sandbox = await node.pod()
+    host = await node.run("sh", "-c", "echo up; exec sleep 1000", sandbox=sandbox)
+    await node.said(host, "up")
+    guest = await node.run("sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline", sandbox=sandbox, target=host)
+    await node.ended(guest)
+    assert node.output(guest).strip() == "sleep 1000"
+    alone = await node.run("sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline", sandbox=sandbox)
+    await node.ended(alone)
+    assert "sleep" not in node.output(alone)
+
+
+async def test_no_new_privileges_when_the_manifest_forbids_them(node: Node) -> None:
+    container = await node.run("sh", "-c", "grep NoNewPrivs /proc/self/status", no_new_privileges=True)
+    await node.ended(container)
+    assert node.output(container).split() == ["NoNewPrivs:", "1"]
 
 
 async def test_run_as_another_user(node: Node) -> None:
