@@ -31,6 +31,7 @@ from .mounter import Mounter
 from .podspec import Pod
 from .references import References, TokenSource
 from .registration import Registration
+from .sampler import Sampler
 from .shared import Shared
 from .view import RuntimeView
 from .worker import Worker
@@ -60,6 +61,7 @@ class Kubelet:
         self.listeners: set[Callable[[str], None]] = set()
         """Called with the uid of each pod whose containers changed."""
         self.view = RuntimeView(runtime, self._runtime_changed)
+        self.sampler = Sampler(runtime)
         self._registration = Registration(client, config)
         self.view.on_connection = self._runtime_connected
         self._not_ready: asyncio.TimerHandle | None = None

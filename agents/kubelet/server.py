@@ -21,6 +21,7 @@ from . import logs, podspec
 from .crilog import Wanted
 from .inotify import Watch
 from .kubelet import Kubelet
+from .metering import Metering
 from .streaming import Streaming
 from .worker import Worker
 
@@ -59,6 +60,7 @@ class Server:
         app.router.add_get("/runningpods/", self._running)
         app.router.add_get("/runningpods", self._running)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
+        Metering(self._kubelet).register(app.router)
         Streaming(self._kubelet).register(app.router)
         return app
 

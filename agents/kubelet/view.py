@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from panal import tasks
 
-from ..runtime.contract import Container, Runtime, RuntimeFailure, Sandbox
+from ..runtime.contract import Container, ContainerState, Runtime, RuntimeFailure, Sandbox
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,10 @@ class PodView:
     sandbox: Sandbox | None = None
     old_sandboxes: Sequence[Sandbox] = ()
     containers: Mapping[str, Sequence[Container]] = field(default_factory=dict)
+
+    def running(self) -> list[Container]:
+        every = [attempt for attempts in self.containers.values() for attempt in attempts]
+        return [item for item in every if item.state is ContainerState.RUNNING]
 
 
 NOTHING = PodView()

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from panal import unixsock
 
+from . import usage
 from .contract import (
     Container,
     ContainerChanged,
@@ -37,7 +38,18 @@ from .wire import Message, Wire
 _PATIENCE = 5.0
 """Seconds that a call waits for a daemon that is being restarted."""
 _REPEATED = frozenset(
-    {"stop_sandbox", "remove_sandbox", "sandboxes", "stop", "remove", "containers", "usage", "pull", "image_user"}
+    {
+        "stop_sandbox",
+        "remove_sandbox",
+        "sandboxes",
+        "stop",
+        "remove",
+        "containers",
+        "usage",
+        "usages",
+        "pull",
+        "image_user",
+    }
 )
 """Verbs that may be done twice."""
 
@@ -91,6 +103,9 @@ class RuntimeClient:
 
     async def usage(self, container_id: str) -> Usage:
         return Usage(**await self._ask("usage", id=container_id))
+
+    async def usages(self) -> Mapping[str, Usage]:
+        return usage.from_json(await self._ask("usages"))
 
     async def pull(self, image: str) -> str:
         return str(await self._ask("pull", image=image))

@@ -141,6 +141,12 @@ class Usage:
     cpu_seconds: float
     memory_bytes: int
     processes: int
+    rss_bytes: int = 0
+    """Pages in memory, those shared with others in full."""
+
+
+RUNTIME = "runtime"
+"""The runtime's own entry among the usages; no container has such an id."""
 
 
 class RuntimeFailure(Exception):
@@ -194,6 +200,8 @@ class Streams(Protocol):
         """
 
     async def usage(self, container_id: str) -> Usage: ...
+    async def usages(self) -> Mapping[str, Usage]:
+        """Of all running containers by id, and of the runtime itself as `RUNTIME`. Costs a walk over /proc."""
 
 
 class Session(Protocol):

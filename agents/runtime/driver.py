@@ -40,6 +40,9 @@ class Driver(Protocol):
     def processes(self, container: ContainerRecord) -> list[int]:
         """The pids of all that runs in it."""
 
+    def members(self, containers: Sequence[ContainerRecord]) -> dict[str, list[int]]:
+        """The same for many at once, by container id, from one walk over /proc."""
+
     def end(self, container: ContainerRecord) -> None:
         """Kill what its first process left behind."""
 

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,10 @@ from panal.tasks import spawn
 
 from ..images import ImageSpec, resolve
 from ..network.contract import PodNetwork, Space
-from . import cgroups, exits, processes, sessions, stdio
+from . import cgroups, exits, processes, sessions, stdio, usage
 from .cgroups import Cgroups
 from .contract import (
+    RUNTIME,
     Container,
     ContainerChanged,
     ContainerConfig,
@@ -329,12 +330,11 @@ class Engine:
         record = self._container(container_id)
         if record.state is not ContainerState.RUNNING:
             return Usage(0.0, 0, 0)
-        found = [process for pid in self._driver.processes(record) if (process := processes.read(pid)) is not None]
-        return Usage(
-            cpu_seconds=sum(process.cpu_seconds for process in found),
-            memory_bytes=sum(processes.proportional_bytes(process) for process in found),
-            processes=len(found),
-        )
+        return usage.measured(self._driver.processes(record))
+
+    async def usages(self) -> Mapping[str, Usage]:
+        running = [record for record in self._containers.values() if record.state is ContainerState.RUNNING]
+        return {**usage.of(self._driver, running), RUNTIME: usage.of_own(self._spawner.pid)}
 
     async def pull(self, image: str) -> str:
         spec = self._resolve(image)

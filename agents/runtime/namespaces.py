@@ -104,6 +104,10 @@ class Namespaces:
         found = processes.same_namespace(container.pid, "mnt")
         return found or [container.pid]
 
+    def members(self, containers: Sequence[ContainerRecord]) -> dict[str, list[int]]:
+        roots = {container.id: container.pid for container in containers if container.pid is not None}
+        return processes.by_namespace(roots, "mnt")
+
     def end(self, container: ContainerRecord) -> None:
         """The kernel has ended what was left in the process namespace; in a shared one it lives on, as it should."""
 

@@ -89,6 +89,19 @@ class Plain:
             }
         return sorted(marked)
 
+    def members(self, containers: Sequence[ContainerRecord]) -> dict[str, list[int]]:
+        """By their mark: what was executed and kept its environment, and each container's first process and family."""
+        marked = processes.marks(MARK.encode())
+        everyone = list(processes.everyone())
+        found = {}
+        for container in containers:
+            pids = set(marked.get(container.id, ()))
+            if container.pid is not None:
+                pids |= {process.pid for process in processes.family(everyone, container.pid, container.start)}
+            if pids:
+                found[container.id] = sorted(pids)
+        return found
+
     def end(self, container: ContainerRecord) -> None:
         """Kill all that descends from the container, round after round until no more is born."""
         for _ in range(20):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -25,6 +25,8 @@ class Process:
     """Clock ticks since boot."""
     cpu_seconds: float
     resident_bytes: int
+    waited_seconds: float = 0.0
+    """CPU of its children that ended and were waited for."""
 
 
 def read(pid: int) -> Process | None:
@@ -43,6 +45,7 @@ def read(pid: int) -> Process | None:
         start=int(fields[19]),
         cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
         resident_bytes=int(fields[21]) * _PAGE,
+        waited_seconds=(int(fields[13]) + int(fields[14])) / _TICKS,
     )
 
 
@@ -102,6 +105,38 @@ def same_namespace(pid: int, name: str) -> list[int]:
             with contextlib.suppress(OSError):
                 if os.stat(f"/proc/{other}/ns/{name}").st_ino == wanted:
                     found.append(int(other))
+    return found
+
+
+def by_namespace(roots: Mapping[str, int], name: str) -> dict[str, list[int]]:
+    """For each key the pids in the same namespace as its root process, from one walk over all processes."""
+    owners: dict[int, str] = {}
+    for key, pid in roots.items():
+        with contextlib.suppress(OSError):
+            owners[os.stat(f"/proc/{pid}/ns/{name}").st_ino] = key
+    found: dict[str, list[int]] = {}
+    if not owners:
+        return found
+    for other in os.listdir("/proc"):
+        if other.isdigit():
+            with contextlib.suppress(OSError):
+                owner = owners.get(os.stat(f"/proc/{other}/ns/{name}").st_ino)
+                if owner is not None:
+                    found.setdefault(owner, []).append(int(other))
+    return found
+
+
+def marks(name: bytes) -> dict[str, list[int]]:
+    """Pids by the value of the variable `name` in their environment, as it was when they were executed."""
+    found: dict[str, list[int]] = {}
+    prefix = name + b"="
+    for pid in os.listdir("/proc"):
+        if pid.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+                for entry in file.read(1 << 20).split(b"\0"):
+                    if entry.startswith(prefix):
+                        found.setdefault(entry[len(prefix) :].decode(errors="replace"), []).append(int(pid))
+                        break
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from panal import unixsock
 from panal.tasks import spawn
 
+from . import usage
 from .contract import ImageMissing, InvalidImageName, NoSuchThing, Runtime, RuntimeFailure, Session
 from .session import OpenSession
 from .state import container_config, sandbox_config
@@ -33,6 +34,10 @@ async def _exec(runtime: Runtime, args: dict[str, Any]) -> dict[str, Any]:
     return {"exit_code": result.exit_code} | {key: base64.b64encode(value).decode() for key, value in outputs.items()}
 
 
+async def _usages(runtime: Runtime, _: dict[str, Any]) -> dict[str, list[float]]:
+    return usage.as_json(await runtime.usages())
+
+
 VERBS: dict[str, Verb] = {
     "run_sandbox": lambda runtime, args: runtime.run_sandbox(sandbox_config(args["config"])),
     "stop_sandbox": lambda runtime, args: runtime.stop_sandbox(args["id"]),
@@ -46,6 +51,7 @@ VERBS: dict[str, Verb] = {
     "exec": _exec,
     "usage": lambda runtime, args: runtime.usage(args["id"]),
     "image_user": lambda runtime, args: runtime.image_user(args["image"]),
+    "usages": _usages,
     "pull": lambda runtime, args: runtime.pull(args["image"]),
 }
 

@@ -14,6 +14,7 @@ import orjson
 from panal import resources
 from panal.errors import StatusError
 
+from . import metricsapi
 from .answers import Answer, json, text
 from .negotiation import Form
 
@@ -35,6 +36,16 @@ VERSION = {
 """What /version tells: the version whose API this is."""
 
 
+@cache
+def _known() -> dict[str, Any]:
+    """The recorded discovery, and what this server answers beside it."""
+    recorded = resources.discovery()
+    return {
+        "groups": [*recorded["groups"], metricsapi.DISCOVERY],
+        "resources": {**recorded["resources"], metricsapi.API: list(metricsapi.RESOURCES)},
+    }
+
+
 def serve(path: str, form: Form, address: str, known: str = "") -> Answer | None:
     """The answer to a discovery path, None for another one. `address` is HOST:PORT of this server.
 
@@ -50,10 +61,10 @@ def serve(path: str, form: Form, address: str, known: str = "") -> Answer | None
             where = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
             return json({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": where})
         case ["apis"]:
-            groups = [_group(entry) for entry in resources.discovery()["groups"]]
+            groups = [_group(entry) for entry in _known()["groups"]]
             return json({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         case ["apis", name]:
-            found = next((entry for entry in resources.discovery()["groups"] if entry["name"] == name), None)
+            found = next((entry for entry in _known()["groups"] if entry["name"] == name), None)
             if found is None:
                 return text("404 page not found\n", 404)
             return json({"kind": "APIGroup", "apiVersion": "v1", **_group(found)})
@@ -72,7 +83,7 @@ def _group(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resources(group_version: str) -> Answer:
-    entries = resources.discovery()["resources"].get(group_version)
+    entries = _known()["resources"].get(group_version)
     if entries is None:
         if "/" in group_version:
             return text("404 page not found\n", 404)
@@ -104,7 +115,7 @@ def _aggregated(which: str, form: Form, known: str) -> Answer:
 
 @cache
 def _aggregated_body(which: str, version: str) -> bytes:
-    known = resources.discovery()
+    known = _known()
     groups = known["groups"] if which else [{"name": "", "versions": ["v1"], "preferred": "v1"}]
     items = [_aggregated_group(entry) for entry in groups]
     return orjson.dumps(
@@ -126,7 +137,7 @@ def _aggregated_group(entry: dict[str, Any]) -> dict[str, Any]:
         versions.append(
             {
                 "version": version,
-                "resources": _aggregated_resources(name, version, resources.discovery()["resources"][group_version]),
+                "resources": _aggregated_resources(name, version, _known()["resources"][group_version]),
                 "freshness": "Current",
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ class Kubelets:
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
         self._plain: aiohttp.ClientSession | None = None
+        self.summaries: dict[str, tuple[float, asyncio.Task[dict[str, Any] | None]]] = {}
+        """What kubelets told last about the use of their node, by its name, with the loop's time of the question."""
 
     def tls(self) -> ssl.SSLContext:
         """How this server shows itself to kubelets, and knows them."""

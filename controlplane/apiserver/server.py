@@ -15,7 +15,7 @@ from aiohttp import web
 from panal import resources
 from panal.errors import MethodNotSupported, NotFound, StatusError
 
-from . import answers, discovery, handlers, impersonation, reviews, streams, subresources
+from . import answers, discovery, handlers, impersonation, metricsapi, reviews, streams, subresources
 from .answers import Answer
 from .authn import User
 from .authz import Attributes
@@ -88,6 +88,10 @@ class Application:
     async def _resource(
         self, request: web.BaseRequest, target: Target, query: Query, user: User
     ) -> Answer | web.StreamResponse:
+        if target.group == metricsapi.GROUP:
+            return await metricsapi.serve(
+                self._parts, target, query, dataclasses.replace(accept(request.headers.get("Accept", "")), media=JSON)
+            )
         resource = resources.find(target.group, target.version, target.resource)
         if resource is None:
             raise _nothing()

@@ -53,6 +53,16 @@ def status(name: str | None) -> None:
 
 @cli.command()
 @NAME
+@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
+def capacity(name: str | None, output: str) -> None:
+    """Show node by node, and pod by pod, what there is, what is committed and what is used."""
+    from .capacity import capacity
+
+    capacity(name, output, os.environ)
+
+
+@cli.command()
+@NAME
 def kubeconfig(name: str | None) -> None:
     """Print the administrator's kubeconfig."""
     from .running import cluster

@@ -68,14 +68,14 @@ def _show(paths: ClusterPaths) -> None:
         f"(to {config.load_balancer.name}, {config.load_balancer.address})"
     )
     click.echo(f"folder       {paths.root}\n")
-    _table(["NODE", "ADDRESS", "PODS", "STATUS"], _nodes(config, paths))
+    table(["NODE", "ADDRESS", "PODS", "STATUS"], _nodes(config, paths))
     click.echo()
     pids = outer_pids(paths)
     rows = [
         [str(part["name"]), str(part["host"]), str(pids.get(part["pid"]) or "-"), str(part["restarts"]), _words(part)]
         for part in state["components"]
     ]
-    _table(["PROCESS", "HOST", "PID", "RESTARTS", "STATE"], rows)
+    table(["PROCESS", "HOST", "PID", "RESTARTS", "STATE"], rows)
 
 
 def outer_pids(paths: ClusterPaths) -> dict[int, int]:
@@ -106,7 +106,7 @@ def _words(part: Mapping[str, Any]) -> str:
 
 
 def _nodes(config: ClusterConfig, paths: ClusterPaths) -> list[list[str]]:
-    known = {node["metadata"]["name"]: node for node in _from_api(paths, "/api/v1/nodes")}
+    known = {node["metadata"]["name"]: node for node in from_api(paths, "/api/v1/nodes")}
     return [
         [
             node.name,
@@ -125,7 +125,7 @@ def _ready(node: Mapping[str, Any] | None) -> str:
     return "Ready" if conditions.get("Ready") == "True" else "NotReady"
 
 
-def _from_api(paths: ClusterPaths, path: str) -> list[dict[str, Any]]:
+def from_api(paths: ClusterPaths, path: str, *, seconds: float = API_SECONDS) -> list[dict[str, Any]]:
     """The items of a list, or nothing while the API server doesn't answer."""
     try:
         document = kubeconfig.load(paths.kubeconfig)
@@ -136,9 +136,7 @@ def _from_api(paths: ClusterPaths, path: str) -> list[dict[str, Any]]:
             pair.flush()
             context.load_cert_chain(pair.name)
         address = urlsplit(server["server"])
-        connection = http.client.HTTPSConnection(
-            str(address.hostname), address.port, context=context, timeout=API_SECONDS
-        )
+        connection = http.client.HTTPSConnection(str(address.hostname), address.port, context=context, timeout=seconds)
         with contextlib.closing(connection):
             connection.request("GET", path)
             return list(json.loads(connection.getresponse().read()).get("items") or ())
@@ -146,7 +144,7 @@ def _from_api(paths: ClusterPaths, path: str) -> list[dict[str, Any]]:
         return []
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """With rich's lines and colours on a terminal, in plain columns elsewhere."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+import orjson
 import pytest
 from harness import Cluster, until
 
@@ -216,3 +217,45 @@ def test_nginx_from_its_debian_package_serves_its_page(cluster: Cluster) -> None
     until(lambda: cluster.get("pod", "client")["status"]["phase"] in ("Succeeded", "Failed"), what="the client's end")
     assert cluster.kubectl("logs", "client").strip() == "200 nginx"
     cluster.kubectl("delete", "pod/client", "deployment/web", "service/web", "--timeout=30s")
+
+
+HOG = """
+apiVersion: v1
+kind: Pod
+metadata: {name: hog, labels: {app: hog}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: cpu, image: python, command: [python3, -c, "while True: pass"], resources: {requests: {cpu: 50m}}}
+  - name: memory
+    image: python
+    command: [python3, -uc, "import time; kept = bytes(range(256)) * (40 << 12); print(len(kept)); time.sleep(1e6)"]
+    resources: {requests: {memory: 32Mi}}
+"""
+
+
+def test_top_and_capacity_tell_at_once_what_is_used(cluster: Cluster) -> None:
+    cluster.apply(HOG)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/hog", "--timeout=30s")
+    until(lambda: cluster.kubectl("logs", "hog", "-c", "memory").strip())
+    lines = cluster.kubectl("top", "pod", "hog", "--containers", "--no-headers").splitlines()
+    used = {name: (int(cpu[:-1]), int(memory[:-2])) for _, name, cpu, memory in (line.split() for line in lines)}
+    assert used["cpu"][0] > 50, "a busy loop uses what the machine has left"
+    assert used["memory"][0] < used["cpu"][0]
+    assert 40 <= used["memory"][1] <= 80
+    node = cluster.get("pod", "hog")["spec"]["nodeName"]
+    nodes = {line.split()[0]: line.split()[3] for line in cluster.kubectl("top", "nodes", "--no-headers").splitlines()}
+    assert set(nodes) == {item["name"] for item in cluster.config()["nodes"]}
+    assert int(nodes[node].removesuffix("Mi")) > used["memory"][1]
+    table = orjson.loads(cluster.panal("capacity", "--output", "json").stdout)["nodes"]
+    row = next(item for item in table if item["name"] == node)
+    pod = next(item for item in row["pods"] if item["name"] == "hog")
+    assert pod["committed"] == {"cpu": 50, "memory": 32 << 20}
+    assert row["capacity"] == {"cpu": 4000, "memory": 10 << 30}
+    assert row["uncommitted"]["cpu"] == 4000 - row["committed"]["cpu"]
+    shown = cluster.panal("capacity").stdout
+    assert "default/hog" in shown
+    assert "all nodes" in shown
+    missing = cluster.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/x", check=False)
+    assert 'podmetrics.metrics.k8s.io "default/x" not found' in missing
+    cluster.kubectl("delete", "pod", "hog", "--wait=false")

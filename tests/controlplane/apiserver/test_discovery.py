@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from panal.controlplane.apiserver import discovery
+from panal.controlplane.apiserver import discovery, metricsapi
 from panal.controlplane.apiserver.negotiation import Form
 from panal.resources import discovery as recorded
 
@@ -35,7 +35,7 @@ def test_groups_come_in_the_recorded_order_with_the_recorded_preferences() -> No
          "preferred": each["preferredVersion"]["version"]}
         for each in ask("/apis")["groups"]
     ]  # fmt: skip
-    assert groups == recorded()["groups"]
+    assert groups == [*recorded()["groups"], metricsapi.DISCOVERY]
 
 
 @pytest.mark.parametrize("group_version", sorted(recorded()["resources"]))
@@ -74,12 +74,14 @@ def test_the_aggregated_form_says_the_same() -> None:
     assert [each["metadata"].get("name", "") for each in items] == [
         "",
         *(each["name"] for each in recorded()["groups"]),
+        metricsapi.GROUP,
     ]
+    known = recorded()["resources"]
     for item in items:
         group = item["metadata"].get("name", "")
         for version in item["versions"]:
             name = f"{group}/{version['version']}" if group else version["version"]
-            wanted = {each["name"]: each for each in recorded()["resources"][name]}
+            wanted = {each["name"]: each for each in known.get(name, metricsapi.RESOURCES)}
             assert _flat(group, version["version"], version["resources"]) == wanted, name
 
 
