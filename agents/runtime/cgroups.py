@@ -1,7 +1,7 @@
 """Limits by cgroups, v1 or v2, where this process may write them: as the machine's root.
 
-Folders are `panal/CLUSTER/CONTAINER` below each controller (`panal.cgroups`). Elsewhere limits are not enforced, and a
-warning says so.
+Folders are `panal/CLUSTER/CONTAINER` below each controller (`panal.cgroups`). Elsewhere limits are kept by
+`watchdog`, and a warning says so.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from panal.tasks import spawn
 
 from ..images import ImageSpec, resolve
 from ..network.contract import PodNetwork, Space
-from . import cgroups, exits, processes, sessions, stdio, usage
+from . import cgroups, exits, processes, sessions, stdio, usage, watchdog
 from .cgroups import Cgroups
 from .contract import (
     RUNTIME,
@@ -53,6 +53,7 @@ from .sessions import Sessions
 from .spawner import Spawner, SpawnFailed
 from .state import ContainerRecord, SandboxRecord, State, remove_tree
 from .stdio import Stdio
+from .watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Engine:
         self._bell = Bell()
         self._executions = Executions(spawner)
         self._sessions = Sessions(spawner)
+        self._watchdog = Watchdog(self._out_of_memory)
         spawner.on_exit(self._exited)
 
     # Recovery
@@ -131,6 +133,7 @@ class Engine:
             spawn(self._orphan_ended(record), name=f"end of {record.id}")
         else:
             asyncio.get_running_loop().add_reader(life.pidfd, self._pidfd_ready, record, life)
+            self._guard(record)
 
     def _was_starting(self, record: ContainerRecord) -> bool:
         """The daemon died between a start and its note: the process is known by its output, which only it holds."""
@@ -256,6 +259,7 @@ class Engine:
             record.state, record.pid, record.start = ContainerState.RUNNING, life.pid, processes.start_time(life.pid)
             record.started_at, record.warnings = time.time(), (*warnings, *notes)
             self._state.save_container(record)
+            self._guard(record)
             self._changed(record)
 
     async def stop(self, container_id: str, grace: float) -> None:
@@ -347,6 +351,7 @@ class Engine:
     async def close(self) -> None:
         """Stop listening; the containers live on."""
         self._bell.silence()
+        self._watchdog.close()
         for life in self._lives.values():
             if life.pump is not None:
                 life.pump.finish()
@@ -404,8 +409,17 @@ class Engine:
                 record.cgroups = self._place.cgroups.create(record.id, record.config)
                 return []
         except OSError as error:
-            return [f"resource limits are not enforced: {error}"]
-        return ["resource limits are not enforced: this machine lets Panal make no cgroups"]
+            _log.warning("no cgroup for container %s: %s", record.id, error)
+        return list(watchdog.notes(record.config))
+
+    def _guard(self, record: ContainerRecord) -> None:
+        """Watch a container whose limits no cgroup keeps."""
+        if cgroups.limits(record.config) and not record.cgroups:
+            self._watchdog.watch(record)
+
+    def _out_of_memory(self, record: ContainerRecord) -> None:
+        record.oom_killed = True
+        self._state.save_container(record)
 
     async def _launch(self, sandbox: SandboxRecord, record: ContainerRecord) -> tuple[Life, tuple[str, ...]]:
         folder = self._state.container_folder(record.id)
@@ -495,7 +509,8 @@ class Engine:
         if record.pid is not None:
             self._driver.end(record)
         record.state, record.exit_code, record.signal, record.finished_at = ContainerState.EXITED, code, number, when
-        record.oom_killed = cgroups.oom_killed(record.cgroups)
+        record.oom_killed = record.oom_killed or cgroups.oom_killed(record.cgroups)
+        self._watchdog.forget(record.id)
         self._state.save_container(record)
         if (life := self._lives.pop(record.id, None)) is not None:
             life.close()
