@@ -73,6 +73,8 @@ class Layer:
         self._steps.append(Step("mount", self._here, fstype="tmpfs", flags=Mnt.NODEV, data="mode=0755"))
         for path in (*self.view.empty, "/dev/pts", "/dev/shm", "/run/lock"):
             self._steps.append(Step("mkdir", path, mode=_MODES.get(path, 0o755)))
+        for path in sorted({os.path.dirname(path) for path, _ in self.view.links} - {"/"}):
+            self.folder_at(path)
         self._steps += [Step("symlink", path, source=target) for path, target in (*self.view.links, *_LINKS)]
         for number, path in enumerate(self.view.overlays):
             self._steps.append(Step("mkdir", f"{self._here}/wk/{number}", mode=0o700))

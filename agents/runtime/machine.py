@@ -31,7 +31,7 @@ class View:
     binds: tuple[str, ...]
     """Shown read-only, with the mounts below them."""
     links: tuple[tuple[str, str], ...]
-    """Symbolic links in `/`: (path, target)."""
+    """Symbolic links in `/`, and in folders that are shown entry by entry: (path, target)."""
     empty: tuple[str, ...]
     """Empty folders in `/`."""
     hidden: tuple[str, ...]
@@ -53,16 +53,17 @@ def arrange(
     *,
     private: Sequence[str],
     needed: Sequence[str],
-    children: Mapping[str, Sequence[str]],
+    children: Mapping[str, Mapping[str, str | None]],
     locked: bool,
 ) -> View:
     """The view for a machine whose `/` holds `entries` (name -> target of a link or None for a folder).
 
-    `mounts` are the mount points, `private` the folders to hide, `children` the folders in folders with mounts below.
+    `mounts` are the mount points, `private` the folders to hide, `children` the entries of folders with mounts below.
     In a user namespace these mounts are `locked`: what lies around them can't be the lower layer of an overlay.
     """
     overlays: list[str] = []
     binds: list[str] = []
+    links = [(f"/{name}", target) for name, target in sorted(entries.items()) if target is not None]
     shown = {f"/{name}" for name, target in entries.items() if target is None and name not in _OWN}
     mounted = [path for path in mounts if not any(below(path, folder) for folder in private)]
     for folder in sorted(shown):
@@ -75,8 +76,9 @@ def arrange(
         elif not locked:
             overlays.append(folder)
             binds.extend(path for path in _outermost(inside)[:_MOUNTS_LIMIT] if path not in _POD_FILES)
-        elif folder != "/etc" and len(entries_below := children.get(folder, ())) <= _SPLIT_LIMIT:
-            for path in sorted(entries_below):
+        elif folder != "/etc" and len(entries_below := children.get(folder, {})) <= _SPLIT_LIMIT:
+            links += [(path, target) for path, target in sorted(entries_below.items()) if target is not None]
+            for path in sorted(path for path, target in entries_below.items() if target is None):
                 busy = any(below(mount, path) for mount in inside)
                 (binds if busy else overlays).append(path)
         else:
@@ -86,7 +88,7 @@ def arrange(
     return View(
         overlays=tuple(overlays),
         binds=tuple(binds),
-        links=tuple((f"/{name}", target) for name, target in sorted(entries.items()) if target is not None),
+        links=tuple(links),
         empty=tuple(f"/{name}" for name in sorted(_OWN) if name not in ("lost+found", "boot")),
         hidden=hidden,
         needed=_outermost(path for path in needed if any(below(path, folder) for folder in covered)),
@@ -103,15 +105,10 @@ def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
 
 def look(private: Sequence[str], unpacked: str | None = None) -> View:
     """The view of this machine. `private` are folders to hide besides the users' homes; see `View.unpacked`."""
-    entries: dict[str, str | None] = {}
-    for entry in os.scandir("/"):
-        if entry.is_symlink():
-            entries[entry.name] = os.readlink(entry.path)
-        elif entry.is_dir():
-            entries[entry.name] = None
+    entries = _entries("/")
     mounts = mount_points()
     children = {
-        f"/{name}": [entry.path for entry in os.scandir(f"/{name}") if entry.is_dir(follow_symlinks=False)]
+        f"/{name}": {f"/{name}/{child}": target for child, target in _entries(f"/{name}").items()}
         for name in _COPY_ON_WRITE & entries.keys()
         if any(path != f"/{name}" and below(path, f"/{name}") for path in mounts)
     }
@@ -125,6 +122,17 @@ def look(private: Sequence[str], unpacked: str | None = None) -> View:
         locked=in_user_namespace(),
     )
     return replace(view, unpacked=unpacked)
+
+
+def _entries(folder: str) -> dict[str, str | None]:
+    """Name -> target of a symbolic link, or None for a folder; files are left out."""
+    found: dict[str, str | None] = {}
+    for entry in os.scandir(folder):
+        if entry.is_symlink():
+            found[entry.name] = os.readlink(entry.path)
+        elif entry.is_dir():
+            found[entry.name] = None
+    return found
 
 
 def in_user_namespace() -> bool:

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from panal import cleanup
+from panal import cleanup, tools
 from panal.addresses import real_port
 
 from . import processes
@@ -125,7 +125,7 @@ class Plain:
             **found,
             **own,
             "HOME": str(root / "root"),
-            "PATH": f"{root}/usr/local/bin:{found['PATH']}",
+            "PATH": ":".join([f"{root}/usr/local/bin", found["PATH"], *_unpacked_programs()]),
             "PYTHONPATH": self._site + (f":{found['PYTHONPATH']}" if "PYTHONPATH" in found else ""),
             "TMPDIR": str(root / "tmp"),
             "POD_IP": sandbox.ip,
@@ -151,6 +151,11 @@ class Plain:
             place.write_text(text)
             place.chmod(0o755 if place.parent.name == "bin" else 0o644)
         return [mount.container_path for mount in sorted(config.mounts, key=_depth) if not _link(root, mount)]
+
+
+def _unpacked_programs() -> list[str]:
+    found = tools.folder(os.environ)
+    return [str(found / "bin")] if found else []
 
 
 def site(folder: Path) -> str:

@@ -109,3 +109,10 @@ def test_unpacked_programs_lie_under_the_machines_own_folders(tmp_path: Path) ->
     shown = f"/.panal-old{tmp_path}/tools\\:1/nosuch-etc"
     assert f"lowerdir=/.panal-old/nosuch-etc:{shown},upperdir" in found["/nosuch-etc"]
     assert "lowerdir=/.panal-old/nosuch-var,upperdir" in found["/nosuch-var"]
+
+
+def test_links_of_a_folder_shown_entry_by_entry_are_made_in_it() -> None:
+    made = Layer("/r", dataclasses.replace(VIEW, links=(("/nosuch-srv/run", "/run"),)), FULL)
+    made.prepare()
+    order = [(step.op, step.target) for step in made.steps()]
+    assert order.index(("mkdir", "/nosuch-srv")) < order.index(("symlink", "/nosuch-srv/run"))

@@ -19,7 +19,7 @@ def debian(
     mounts: Sequence[str] = (),
     private: Sequence[str] = (),
     needed: Sequence[str] = (),
-    children: Mapping[str, Sequence[str]] | None = None,
+    children: Mapping[str, Mapping[str, str | None]] | None = None,
     locked: bool = False,
     more: Sequence[str] = (),
 ) -> View:
@@ -67,10 +67,11 @@ def test_mounts_of_the_machine_stay_visible() -> None:
 
 
 def test_locked_mounts_cannot_lie_under_an_overlay() -> None:
-    children = {"/var": ["/var/lib", "/var/log", "/var/cache"]}
+    children = {"/var": {"/var/lib": None, "/var/log": None, "/var/cache": None, "/var/run": "/run"}}
     view = debian(mounts=("/var/lib/docker", "/etc/resolv.conf"), locked=True, children=children)
     assert view.overlays == ("/opt", "/srv", "/usr", "/var/cache", "/var/log")
     assert view.binds == ("/etc", "/var/lib")
+    assert ("/var/run", "/run") in view.links
 
 
 def test_mounts_in_what_is_hidden_do_not_matter() -> None:
