@@ -38,6 +38,8 @@ ACTS: dict[str, str] = {
     "rolebindings.rbac.authorization.k8s.io": "API server: RBAC is always on",
     "clusterrolebindings.rbac.authorization.k8s.io": "API server: RBAC is always on",
     "limitranges": _ADMISSION,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": _ADMISSION,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": _ADMISSION,
     "resourcequotas": f"{_ADMISSION}, {_CONTROLLERS} (status)",
     "priorityclasses.scheduling.k8s.io": f"{_ADMISSION}, scheduler",
     "poddisruptionbudgets.policy": f"API server (evictions), {_CONTROLLERS} (status)",

@@ -21,6 +21,7 @@ from ..store.contract import StoreError
 from ..store.sqlite import SQLiteStore
 from . import bootstrap, edge, housekeeping, kubernetesservice, options
 from .admission import VALIDATING, escalation
+from .admission.stored import StoredObjects
 from .allocation import Ranges
 from .authn import Authenticator
 from .authz import Authorizer
@@ -32,6 +33,7 @@ from .reading import Reader
 from .registry import Registry
 from .server import Application
 from .tokens import Keys
+from .webhooks import Webhooks
 
 _log = logging.getLogger(__name__)
 
@@ -98,15 +100,17 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
     rng = random.Random(os.urandom(32))
     ranges = Ranges(chosen.service_cluster_ip_range, chosen.service_node_port_range)
     authorizer = Authorizer(cache)
+    kubelets = Kubelets(chosen)
+    webhooks = Webhooks(cache, StoredObjects(cache), kubelets.plain, rng)
     return Parts(
         options=chosen,
         cache=cache,
-        registry=Registry(store, cache, rng, ranges, (escalation.guard(authorizer), *VALIDATING)),
+        registry=Registry(store, cache, rng, ranges, (escalation.guard(authorizer), *VALIDATING), webhooks),
         reader=Reader(cache, store),
         authenticator=Authenticator(cache, signing, time.time),
         authorizer=authorizer,
         keys=signing,
-        kubelets=Kubelets(chosen),
+        kubelets=kubelets,
         now=time.time,
         rng=rng,
     )

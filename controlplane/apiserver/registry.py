@@ -110,7 +110,7 @@ class Registry:
         attributes = self._attributes(ctx, resource, "CREATE", obj, None)
         admission.admit(self._mutating, attributes, self._stored)
         if self._webhooks is not None:
-            await self._webhooks.mutate(ctx, attributes, strategy.default)
+            await self._webhooks.mutate(ctx, attributes, lambda found: _checked(strategy, found))
         before_create(strategy, ctx, obj, uid=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)), rng=self._rng)
         if errors := strategy.validate(ctx, obj):
             raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), errors)
@@ -246,7 +246,7 @@ class Registry:
         attributes = self._attributes(ctx, resource, "UPDATE", new, old)
         admission.admit(self._mutating, attributes, self._stored)
         if self._webhooks is not None:
-            await self._webhooks.mutate(ctx, attributes, strategy.default)
+            await self._webhooks.mutate(ctx, attributes, lambda found: _checked(strategy, found))
         before_update(strategy, ctx, new, old)
         if errors := strategy.validate_update(ctx, new, old):
             raise invalid(resource.kind, resource.group, ctx.name, errors)
@@ -360,6 +360,13 @@ def _finished(strategy: Strategy, obj: Object) -> bool:
         and not metadata.get("deletionGracePeriodSeconds")
         and not strategy.remains_after_delete(obj)
     )
+
+
+def _checked(strategy: Strategy, obj: Object) -> None:
+    """What somebody else made of an object, as if the client had sent it."""
+    check_kind(strategy.resource, obj)
+    decode(strategy.resource, obj, "Ignore")
+    strategy.default(obj)
 
 
 def _copy(obj: Object) -> Object:

@@ -1,0 +1,136 @@
+"""Admission webhooks: servers that users register are asked about writes, and may change or refuse them.
+
+Mutating ones are asked one after the other, in the order of their configurations' names, and once more where one that
+comes later changed the object (`reinvocationPolicy: IfNeeded`); validating ones are asked all at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import orjson
+
+from panal.errors import BadRequest, InternalError, StatusError
+from panal.resources import Resource, resource
+
+from .. import keys
+from ..admission import Attributes
+from ..admission.attributes import Object, Reader
+from ..cache import Cache
+from ..strategy import RequestContext
+from . import matching, review
+from .calling import Caller
+from .matching import Webhook
+from .review import Failure, Verdict
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_log = logging.getLogger(__name__)
+
+_MUTATING = resource("mutatingwebhookconfigurations")
+_VALIDATING = resource("validatingwebhookconfigurations")
+
+
+class Registered:
+    """The configurations of one kind as webhooks, read again when one changes."""
+
+    def __init__(self, cache: Cache, kind: Resource) -> None:
+        self._shelf = cache.shelf(keys.location(kind))
+        self._revision = -1
+        self._found: list[Webhook] = []
+
+    def all(self) -> list[Webhook]:
+        if self._revision != self._shelf.revision:
+            self._found = matching.webhooks(item.decode() for item in self._shelf.list())
+            self._revision = self._shelf.revision
+        return self._found
+
+
+class Webhooks:
+    """Asks the registered webhooks."""
+
+    def __init__(
+        self, cache: Cache, reader: Reader, session: Callable[[], aiohttp.ClientSession], rng: random.Random
+    ) -> None:
+        self._mutating = Registered(cache, _MUTATING)
+        self._validating = Registered(cache, _VALIDATING)
+        self._reader = reader
+        self._caller = Caller(reader, session)
+        self._rng = rng
+
+    async def mutate(self, ctx: RequestContext, attributes: Attributes, default: Callable[[Object], None]) -> None:
+        """Change `attributes.obj` in place. Raises what a webhook refuses with, InternalError for one that fails."""
+        hooks = self._mutating.all()
+        if not hooks:
+            return
+        if attributes.resource.namespaced:
+            attributes.obj["metadata"].setdefault("namespace", attributes.namespace)
+        before: dict[int, bytes] = {}
+        for turn in range(2):
+            for index, hook in enumerate(hooks):
+                if turn and not self._again(hook, before.get(index), attributes.obj):
+                    continue
+                if matching.concerns(hook, attributes, self._reader):
+                    found = await self._ask(ctx, hook, attributes)
+                    if found is not None and found.patch:
+                        _change(hook, attributes, found.patch, default)
+                    before[index] = _encoded(attributes.obj)
+
+    @staticmethod
+    def _again(hook: Webhook, left: bytes | None, obj: Object) -> bool:
+        """Whether somebody changed what this webhook had seen, and it wants to see that."""
+        return left is not None and hook.spec.get("reinvocationPolicy") == "IfNeeded" and left != _encoded(obj)
+
+    async def validate(self, ctx: RequestContext, attributes: Attributes) -> None:
+        """Raises what the first webhook refuses with, InternalError for one that fails."""
+        hooks = self._validating.all()
+        concerned = [hook for hook in hooks if matching.concerns(hook, attributes, self._reader)]
+        if concerned:
+            await asyncio.gather(*(self._ask(ctx, hook, attributes) for hook in concerned))
+
+    async def _ask(self, ctx: RequestContext, hook: Webhook, attributes: Attributes) -> Verdict | None:
+        """The verdict of a webhook that allows it, None for one whose failure does not matter."""
+        if ctx.dry_run and hook.has_side_effects:
+            raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
+        uid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        try:
+            asked = review.request(ctx, attributes, uid, review.version(hook.spec))
+            verdict = review.verdict(await self._caller.call(hook, orjson.dumps(asked)), uid)
+        except Failure as failure:
+            _log.warning("webhook %s of %s failed: %s", hook.name, hook.configuration, failure)
+            if hook.ignores_failures:
+                return None
+            raise _failed(hook, str(failure)) from failure
+        attributes.warnings += verdict.warnings
+        if not verdict.allowed:
+            raise review.refusal(hook.name, verdict.status)
+        return verdict
+
+
+def _failed(hook: Webhook, why: str) -> InternalError:
+    message = f'failed calling webhook "{hook.name}": {why}'
+    return InternalError(f"Internal error occurred: {message}", details={"causes": [{"message": message}]})
+
+
+def _change(hook: Webhook, attributes: Attributes, operations: object, default: Callable[[Object], None]) -> None:
+    from ..patch.jsonpatches import json_patch
+
+    try:
+        changed = json_patch(attributes.obj, operations)
+    except StatusError as error:
+        raise _failed(hook, f"the patch cannot be applied: {error.message}") from error
+    if not isinstance(changed.get("metadata"), dict):
+        raise _failed(hook, "the patched object has no metadata")
+    attributes.obj.clear()
+    attributes.obj.update(changed)
+    default(attributes.obj)
+
+
+def _encoded(obj: Object) -> bytes:
+    return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)

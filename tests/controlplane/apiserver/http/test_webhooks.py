@@ -1,0 +1,204 @@
+"""Admission webhooks over a real server: a webhook of the test's own is asked, and what it says is done."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from .conftest import ApiServer, make
+from .recorded import Recorder
+
+HOOKS = "/apis/admissionregistration.k8s.io/v1"
+RULES = [{"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]
+
+
+@dataclass
+class Operator:
+    """A webhook server: what it answers by path, and what it was asked."""
+
+    port: int = 0
+    bundle: str = ""
+    answers: dict[str, Any] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def client(self, path: str) -> dict[str, str]:
+        return {"url": f"https://127.0.0.1:{self.port}{path}", "caBundle": self.bundle}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """In the loopback network, where a Service's endpoints may be this machine's."""
+    arguments = ["--service-cluster-ip-range=127.96.0.0/12"]
+    made = make(tmp_path_factory.mktemp("webhooks"), network="loopback", arguments=arguments)
+    made.start()
+    yield made
+    assert made.stop() == 0, made.log()
+
+
+@pytest.fixture(scope="module")
+def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    found = Operator(bundle=base64.b64encode(server.authority.certificate).decode())
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))["request"]
+            path = self.path.partition("?")[0]
+            found.asked.append((path, request))
+            answer = {"uid": request["uid"], "allowed": True, **found.answers.get(path, {})}
+            body = orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer})
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    pair = server.authority.server("hook", ["127.0.0.1", "hook.default.svc"], datetime.datetime.now(datetime.UTC))
+    file: Path = tmp_path_factory.mktemp("operator") / "tls.pem"
+    file.write_bytes(pair.certificate + pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening.socket = context.wrap_socket(listening.socket, server_side=True)
+    found.port = listening.server_port
+    thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+    thread.start()
+    yield found
+    listening.shutdown()
+    thread.join()
+    listening.server_close()
+
+
+@pytest.fixture
+def client(server: ApiServer, operator: Operator) -> Iterator[Recorder]:
+    made = Recorder(server)
+    yield made
+    for plural in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
+        assert made.send("DELETE", f"{HOOKS}/{plural}").code == 200
+    operator.answers.clear()
+    operator.asked.clear()
+    made.close()
+
+
+def register(client: Recorder, kind: str, *hooks: dict[str, Any]) -> None:
+    common = {"sideEffects": "None", "admissionReviewVersions": ["v1"], "rules": RULES}
+    webhooks = [{"name": f"{index}.example.com", **common, **hook} for index, hook in enumerate(hooks)]
+    path = f"{HOOKS}/{kind}webhookconfigurations"
+    reply = client.send("POST", path, {"metadata": {"name": kind}, "webhooks": webhooks})
+    assert reply.code == 201, reply.body
+
+
+def create(client: Recorder, name: str, query: str = "", **labels: str) -> Any:
+    body = {"metadata": {"name": name, "labels": labels}, "data": {"a": "1"}}
+    return client.send("POST", f"/api/v1/namespaces/default/configmaps{query}", body)
+
+
+def patch(*operations: dict[str, Any]) -> dict[str, Any]:
+    return {"patchType": "JSONPatch", "patch": base64.b64encode(orjson.dumps(operations)).decode()}
+
+
+def test_a_mutating_webhook_changes_what_is_stored(client: Recorder, operator: Operator) -> None:
+    operator.answers["/set"] = {
+        **patch({"op": "add", "path": "/data/b", "value": "2"}, {"op": "add", "path": "/nonsense", "value": 1}),
+        "warnings": ["careful"],
+    }
+    register(client, "mutating", {"clientConfig": operator.client("/set")})
+    reply = create(client, "changed")
+    assert (reply.code, reply.body["data"], reply.warnings) == (201, {"a": "1", "b": "2"}, ['299 - "careful"'])
+    assert "nonsense" not in reply.body
+    [(_, asked)] = operator.asked
+    assert (asked["operation"], asked["name"], asked["namespace"]) == ("CREATE", "changed", "default")
+    assert asked["resource"] == {"group": "", "version": "v1", "resource": "configmaps"}
+    assert (asked["userInfo"]["username"], asked["oldObject"], asked["dryRun"]) == ("admin", None, False)
+    assert asked["object"]["data"] == {"a": "1"}
+
+
+def test_a_validating_webhook_refuses_in_its_own_words(client: Recorder, operator: Operator) -> None:
+    assert create(client, "kept").code == 201
+    operator.answers["/no"] = {"allowed": False, "status": {"code": 403, "reason": "Forbidden", "message": "not today"}}
+    operator.answers["/silent"] = {"allowed": False}
+    register(client, "validating", {"clientConfig": operator.client("/no")})
+    reply = client.send("DELETE", "/api/v1/namespaces/default/configmaps/kept")
+    words = 'admission webhook "0.example.com" denied the request'
+    assert (reply.code, reply.body["reason"], reply.body["message"]) == (403, "Forbidden", f"{words}: not today")
+    assert [(asked["operation"], asked["object"], asked["oldObject"]["data"]) for _, asked in operator.asked] == [
+        ("DELETE", None, {"a": "1"})
+    ]
+    assert client.send("DELETE", f"{HOOKS}/validatingwebhookconfigurations/validating").code == 200
+    register(client, "validating", {"clientConfig": operator.client("/silent")})
+    reply = create(client, "refused")
+    assert (reply.code, reply.body["message"]) == (400, f"{words} without explanation")
+
+
+def test_a_webhook_that_does_not_answer_stops_the_write_unless_that_is_ignored(
+    client: Recorder, operator: Operator
+) -> None:
+    gone = {"url": "https://127.0.0.1:1/x", "caBundle": operator.bundle}
+    register(client, "validating", {"clientConfig": gone})
+    reply = create(client, "stopped")
+    assert (reply.code, reply.body["message"]) == (
+        500,
+        'Internal error occurred: failed calling webhook "0.example.com": failed to call webhook: Post '
+        '"https://127.0.0.1:1/x?timeout=10s": dial tcp 127.0.0.1:1: connect: connection refused',
+    )
+    assert client.send("DELETE", f"{HOOKS}/validatingwebhookconfigurations/validating").code == 200
+    register(client, "validating", {"clientConfig": gone, "failurePolicy": "Ignore"})
+    assert create(client, "stopped").code == 201
+
+
+def test_a_webhook_behind_a_service_is_found_and_known_by_its_name(client: Recorder, operator: Operator) -> None:
+    service = {"metadata": {"name": "hook"}, "spec": {"ports": [{"port": 443, "targetPort": operator.port}]}}
+    assert client.send("POST", "/api/v1/namespaces/default/services", service).code == 201
+    reference = {"service": {"namespace": "default", "name": "hook", "path": "/ok"}, "caBundle": operator.bundle}
+    register(client, "validating", {"clientConfig": reference})
+    reply = create(client, "early")
+    assert 'no endpoints available for service "hook"' in reply.body["message"]
+    ends = [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]
+    slice_ = {"metadata": {"name": "hook-1", "labels": {"kubernetes.io/service-name": "hook"}}, "endpoints": ends,
+              "addressType": "IPv4", "ports": [{"name": "", "port": operator.port}]}  # fmt: skip
+    path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    assert client.send("POST", path, slice_).code == 201
+    assert create(client, "early").code == 201
+    assert [path for path, _ in operator.asked] == ["/ok"]
+
+
+def test_selectors_rules_and_dry_runs_decide_who_is_asked(client: Recorder, operator: Operator) -> None:
+    register(
+        client,
+        "validating",
+        {"clientConfig": operator.client("/labelled"), "objectSelector": {"matchLabels": {"ask": "yes"}}},
+        {"clientConfig": operator.client("/space"), "namespaceSelector": {"matchLabels": {"ask": "yes"}}},
+        {"clientConfig": operator.client("/updates"), "rules": [{**RULES[0], "operations": ["UPDATE"]}]},
+        {"clientConfig": operator.client("/nodes"), "rules": [{**RULES[0], "scope": "Cluster"}]},
+    )
+    assert create(client, "one").code == create(client, "two", ask="yes").code == 201
+    assert [(path, asked["name"]) for path, asked in operator.asked] == [("/labelled", "two")]
+    assert client.send("DELETE", f"{HOOKS}/validatingwebhookconfigurations/validating").code == 200
+    register(client, "validating", {"clientConfig": operator.client("/acts"), "sideEffects": "NoneOnDryRun"})
+    assert create(client, "three", "?dryRun=All").code == 201
+    assert operator.asked[-1][1]["dryRun"] is True
+
+
+def test_a_webhook_sees_again_what_a_later_one_changed_if_it_wants(client: Recorder, operator: Operator) -> None:
+    operator.answers["/later"] = patch({"op": "add", "path": "/data/c", "value": "3"})
+    register(
+        client,
+        "mutating",
+        {"clientConfig": operator.client("/first"), "reinvocationPolicy": "IfNeeded"},
+        {"clientConfig": operator.client("/other")},
+        {"clientConfig": operator.client("/later")},
+    )
+    assert create(client, "twice").body["data"] == {"a": "1", "c": "3"}
+    seen = [(path, "c" in asked["object"]["data"]) for path, asked in operator.asked]
+    assert seen == [("/first", False), ("/other", False), ("/later", False), ("/first", True)]
