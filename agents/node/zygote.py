@@ -60,16 +60,26 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
     gc.disable()  # all of it stays, and what is frozen before a fork is not touched, so it stays shared
     with _without_certificates():
         _load_all((*modules(), *LATE))
-    gc.freeze()
+    _settle()
     if os.fork() == 0:
         gc.enable()
         server.run(early_owner, NAME)
     early_owner.close()
     with _without_certificates():
         _load_all(later_modules())
-    gc.freeze()
+    _settle()
     gc.enable()
     server.run(owner, NAME)
+
+
+def _settle() -> None:
+    """Leave as little as possible that a child would write to.
+
+    The interpreter's cache of attributes holds a reference to each name in it, and has been filled with names that only
+    importing needed: a child that looks up its own would write to those, wherever they lie, as it puts them out.
+    """
+    sys._clear_type_cache()
+    gc.freeze()
 
 
 def _load_all(modules: Iterable[str]) -> None:

@@ -1,151 +1,24 @@
-"""The `panal` command: its sub-commands, each of which imports what it needs when it runs."""
+"""The program's door: Control-C is one line and exit code 130 from here on, also while the commands are imported."""
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
-
-import click
-
-from .failure import Failure
-
-NAME = click.option(
-    "--name", default=None, metavar="NAME", help="Which cluster: by default the one called panal, or the only one."
-)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
-    """A whole Kubernetes cluster made of ordinary processes, for the real kubectl."""
-
-
-@cli.command()
-@click.option("--config", "config", type=click.Path(path_type=Path), help="A cluster.yaml; without it, four nodes.")
-@click.option("--nodes", type=int, help="How many nodes, where no file lists them.")
-@click.option("--name", default=None, metavar="NAME", help="The cluster's name; several run side by side.")
-@click.option("--network", type=click.Choice(["auto", "netns", "loopback"]), help="How hosts and pods get addresses.")
-@click.option("--proxy-mode", type=click.Choice(["auto", "netfilter", "userspace"]), help="How kube-proxy forwards.")
-def up(config: Path | None, nodes: int | None, name: str | None, network: str | None, proxy_mode: str | None) -> None:
-    """Start a cluster, and return when it is usable."""
-    from .up import Wish, up
-
-    up(Wish(config, nodes, name, network, proxy_mode), os.environ)
-
-
-@cli.command()
-@NAME
-def down(name: str | None) -> None:
-    """End a cluster and remove all that it was."""
-    from .down import down
-
-    down(name, os.environ)
-
-
-@cli.command()
-@NAME
-def status(name: str | None) -> None:
-    """Show a cluster's processes, nodes and addresses."""
-    from .status import status
-
-    status(name, os.environ)
-
-
-@cli.command()
-@NAME
-@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
-def capacity(name: str | None, output: str) -> None:
-    """Show node by node, and pod by pod, what there is, what is committed and what is used."""
-    from .capacity import capacity
-
-    capacity(name, output, os.environ)
-
-
-@cli.command()
-@NAME
-def kubeconfig(name: str | None) -> None:
-    """Print the administrator's kubeconfig."""
-    from .running import cluster
-
-    click.echo(cluster(name, os.environ).kubeconfig.read_text(), nl=False)
-
-
-@cli.command(context_settings={"ignore_unknown_options": True})
-@NAME
-@click.argument("host")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def shell(name: str | None, host: str, command: tuple[str, ...]) -> None:
-    """A shell on HOST (of the LAN, or a node), or one COMMAND there after `--`."""
-    from .shell import shell
-
-    sys.exit(shell(name, host, command, os.environ))
-
-
-@cli.command()
-@NAME
-@click.argument("node")
-@click.option("--nft", is_flag=True, help="As nft text, also where netfilter is not in use; `nft -f` takes it.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: for programs.")
-@click.option("-w", "--watch", is_flag=True, help="Go on with a line for each change, until interrupted.")
-def rules(name: str | None, node: str, nft: bool, output: str, watch: bool) -> None:
-    """Show how NODE forwards Services, a line a port.
-
-    The address that clients use, the Service, and the pods it leads to:
-
-    \b
-        10.10.1.102:8080     (wp-service)  -> 10.10.0.5:80 | 10.10.0.70:80   (round robin)
-        192.168.0.101:30880  (nginx)       -> 10.10.0.9:80
-
-    With --watch, what each change does (try it while you scale a Deployment or a pod gets ready):
-
-    \b
-        21:30:01.123  + 10.10.1.102:8080  (wp-service)  -> 10.10.0.71:80   (in 1.2 ms)
-        21:30:04.501  - 10.10.1.102:8080  (wp-service)  -> 10.10.0.5:80   (in 0.9 ms)
-
-    Examples:
-
-    \b
-        panal rules nodoa
-        panal rules nodoa --watch
-        panal rules nodoa --nft
-        panal rules nodoa -o json | jq '.services[] | select(.endpoints == [])'
-    """
-    from .rules import Wish, rules
-
-    rules(name, node, Wish(nft, output, watch), os.environ)
-
-
-@cli.command()
-@NAME
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
-@click.argument("component")
-def logs(name: str | None, follow: bool, component: str) -> None:
-    """Show what COMPONENT logs: steward, kubelet-NODE, runtime-NODE, lb, dns, kube-apiserver, ..."""
-    from .logs import logs
-
-    logs(name, component, follow, os.environ)
+import signal
 
 
 def main() -> None:
-    """The program. A `Failure` is one sentence and exit code 1."""
-    try:
-        cli(prog_name="panal", standalone_mode=False)
-    except Failure as failure:
-        click.echo(f"panal: {failure}", err=True)
-        sys.exit(1)
-    except click.exceptions.Abort:
-        click.echo("panal: interrupted.", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"panal: {place}{error.strerror or error}.", err=True)
-        sys.exit(1)
+    """What the script `panal` and `python -m panal.command` call."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # nohup(1)
+        signal.signal(signal.SIGINT, _end)
+    from .cli import run
+
+    run()
+
+
+def _end(number: int, frame: object) -> None:
+    """Nothing has been begun yet. An exception might be caught by whatever is being imported."""
+    os.write(2, b"panal: interrupted.\n")
+    os._exit(130)
 
 
 if __name__ == "__main__":

@@ -62,11 +62,18 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
 
 @contextmanager
 def _one_interruption() -> Iterator[None]:
-    """Whatever ends the command (Control-C, kill, the terminal's end) is a KeyboardInterrupt, and comes only once."""
+    """Whatever ends the command (Control-C, kill, the terminal's end) is a KeyboardInterrupt, and comes only once.
+
+    Once interrupted, more of them are ignored until the process has ended: one that came after the cluster was taken
+    down, while the interpreter ends, would change the exit code.
+    """
+    interrupted = False
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
 
     def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
         for other in numbers:
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -77,8 +84,9 @@ def _one_interruption() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not interrupted:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _resolve(wish: Wish, document: Document | None, paths: ClusterPaths, environ: Mapping[str, str]) -> Resolved:

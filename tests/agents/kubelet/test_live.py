@@ -198,14 +198,15 @@ async def test_a_node_registers_itself_and_shows_its_static_pods(node: LiveNode)
     found = await node.client.get(NODES, "nodo1")
     assert found["status"]["conditions"][-1]["reason"] == "KubeletReady"
     assert found["spec"]["podCIDR"] == node.spec.pod_cidr
-    before = mirrors[0]["metadata"]["uid"]
+    before, container = mirrors[0]["metadata"]["uid"], only(mirrors[0])["containerID"]
     await node.client.delete(PODS, "kube-apiserver-nodo1", "kube-system", grace_seconds=0)
     async with asyncio.timeout(10):
         while True:
             mirrors = (await node.client.list(PODS, "kube-system"))["items"]
-            if mirrors and mirrors[0]["metadata"]["uid"] != before:
+            if mirrors and mirrors[0]["metadata"]["uid"] != before and ready(mirrors[0]):
                 break
             await asyncio.sleep(0.05)
+    assert (only(mirrors[0])["containerID"], only(mirrors[0])["restartCount"]) == (container, 0)
 
 
 async def test_a_pod_lives_and_dies(node: LiveNode) -> None:

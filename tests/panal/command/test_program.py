@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +38,49 @@ def test_help_comes_quickly_and_names_every_sub_command(tmp_path):
     for word in ("up", "down", "status", "kubeconfig", "shell", "rules", "logs"):
         assert f"\n  {word} " in done.stdout
     assert min(took) < 0.6  # 0.07 s on an idle machine
+
+
+def _interrupted_when(event, words, home, times):
+    """The exit code and what was said, when Control-C comes as the interpreter does `event` (sys.addaudithook)."""
+    code = (
+        "import os, signal, sys\n"
+        "from panal.command.__main__ import main\n"
+        f"left = {times}\n"
+        "def hook(name, values):\n"
+        "    global left\n"
+        f"    if left and (name, str(values[0]) if values else '') == {event!r}:\n"
+        "        left -= 1\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "sys.addaudithook(hook)\n"
+        f"sys.argv[1:] = {words!r}\n"
+        "main()\n"
+    )
+    environ = {**os.environ, "PANAL_HOME": str(home), "KUBECONFIG": str(home / "kubeconfig")}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("module", ["click", "panal.command.up", "panal.clusterfile"])
+def test_an_interruption_while_modules_are_imported_is_one_line(tmp_path, module):
+    """The first milliseconds of `panal up`, before it has begun anything."""
+    told = _interrupted_when(("import", module), ["up"], tmp_path, 2)
+    assert told == (130, "", "panal: interrupted.\n")
+    assert not (tmp_path / "clusters").exists()
+
+
+def test_an_interruption_after_the_end_of_an_interrupted_up_changes_nothing():
+    from panal.command.up import _one_interruption
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt), _one_interruption():
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
