@@ -10,6 +10,7 @@ from panal.quantity import parse
 from ..defaults import pods as defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
+from ..validation import podparts
 from ..validation import pods as validation
 from .podwarnings import pod_warnings
 
@@ -30,6 +31,10 @@ def quality_of_service(spec: Mapping[str, Any]) -> str:
 def _amounts(resources: Mapping[str, str]) -> dict[str, Any]:
     found = ((name, parse(resources[name])) for name in ("cpu", "memory") if name in resources)
     return {name: amount for name, amount in found if amount > 0}
+
+
+_PARTS = {"ephemeralcontainers": podparts.with_ephemeral, "resize": podparts.with_resources}
+"""Subresources that write a part of the specification, and nothing else of it."""
 
 
 class PodStrategy(Strategy):
@@ -54,6 +59,14 @@ class PodStrategy(Strategy):
                 }
             ]
 
+    def prepare_for_update(self, ctx: RequestContext, obj: Object, old: Object) -> None:
+        if ctx.subresource in _PARTS:
+            obj["spec"] = _PARTS[ctx.subresource](obj.get("spec") or {}, old["spec"])
+            self._set_status(obj, old.get("status"))
+        super().prepare_for_update(ctx, obj, old)
+        if ctx.subresource in _PARTS and obj["spec"] != old["spec"]:
+            obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
     def _prepare_update(self, ctx: RequestContext, obj: Object, old: Object) -> None:
         if ctx.subresource == "status":
             quality = (old.get("status") or {}).get("qosClass")
@@ -64,8 +77,12 @@ class PodStrategy(Strategy):
         return validation.pod(obj)
 
     def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        if ctx.subresource in ("binding", "ephemeralcontainers", "resize"):
+        if ctx.subresource == "binding":
             return []
+        if ctx.subresource == "ephemeralcontainers":
+            return podparts.ephemeral(obj, old)
+        if ctx.subresource == "resize":
+            return podparts.resize(obj, old, (quality_of_service(obj["spec"]), quality_of_service(old["spec"])))
         return [] if obj.get("spec") == old.get("spec") else validation.pod_update(obj, old)
 
     def warnings(self, ctx: RequestContext, obj: Object, old: Object | None = None) -> list[str]:

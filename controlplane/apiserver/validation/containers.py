@@ -74,6 +74,11 @@ def _init(container: Object, where: str) -> list[FieldError]:
     return errors
 
 
+def container(found: Object, spec: Object, volumes: Mapping[str, Object], where: str) -> list[FieldError]:
+    """What holds for containers of every kind."""
+    return _container(found, spec, volumes, where)
+
+
 def _container(container: Object, spec: Object, volumes: Mapping[str, Object], where: str) -> list[FieldError]:
     errors: list[FieldError] = []
     name = container.get("name")
