@@ -16,15 +16,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from panal import tasks
-from panal.client import Client
+from panal.client import Client, Unreachable
 from panal.config import NodeConfig
+from panal.errors import StatusError
 from panal.events import Recorder
 from panal.informer import Applied, Delta, Informer
 from panal.paths import NodePaths
-from panal.resources import PODS, SERVICES
+from panal.resources import NODES, PODS, SERVICES
 
 from ..runtime.contract import Runtime
 from . import dns, inotify, podspec, static
+from .admission import Refusal, refusal
 from .handlers import Handlers
 from .mirror import Mirrors
 from .mounter import Mounter
@@ -223,11 +225,28 @@ class Kubelet:
     async def _work(self, worker: Worker) -> None:
         uid = podspec.uid(worker.pod)
         try:
+            await self._admit(worker)
             await worker.run()
         finally:
             self._workers.pop(uid, None)
             self._tasks.pop(uid, None)
         self._again(uid)
+
+    async def _admit(self, worker: Worker) -> None:
+        """Refuse a new pod for which this node is no place; the node is looked at afresh before."""
+        pod, node = worker.pod, self._registration.node
+        if node is None or worker.known_before or self._refusal(pod, node) is None:
+            worker.admitted = True
+            return
+        with contextlib.suppress(StatusError, Unreachable):
+            fresh: Mapping[str, object] = await self.shared.client.get(NODES, self.config.node.name)
+            if (found := self._refusal(pod, fresh)) is not None:
+                worker.reject(found)
+        worker.admitted = True
+
+    def _refusal(self, pod: Pod, node: Mapping[str, object]) -> Refusal | None:
+        others = [worker.pod for worker in self.workers() if worker.pod is not pod and worker.counts]
+        return refusal(pod, others, node)
 
     def _again(self, uid: str) -> None:
         """A static pod whose file came back while it ended."""

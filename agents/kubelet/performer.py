@@ -70,6 +70,8 @@ class Memory:
     removed: bool = False
     finished: bool = False
     end: End | None = None
+    rejected: bool = False
+    """The node did not take the pod; its status says only that."""
     began_at: float | None = None
 
     def try_again(self) -> None:

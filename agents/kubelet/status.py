@@ -11,7 +11,7 @@ from typing import Any
 from ..runtime.contract import Container, ContainerState
 from . import backoff, decide, podspec
 from .conditions import conditions, phase
-from .model import Failure, Phase, Seen
+from .model import End, Failure, Phase, Seen
 from .podspec import ContainerSpec, Pod
 
 Messages = Callable[[Container, ContainerSpec], str]
@@ -57,6 +57,15 @@ def pod_status(
     if guests:
         status["ephemeralContainerStatuses"] = guests
     status["qosClass"] = old.get("qosClass") or (pod.get("status") or {}).get("qosClass") or qos_class(pod)
+    if (generation := pod["metadata"].get("generation")) is not None:
+        status["observedGeneration"] = generation
+    return status
+
+
+def rejected_status(pod: Pod, end: End) -> dict[str, Any]:
+    """The status of a pod that its node did not take."""
+    status: dict[str, Any] = {"phase": str(end.phase), "reason": end.reason, "message": end.message}
+    status["qosClass"] = (pod.get("status") or {}).get("qosClass") or qos_class(pod)
     if (generation := pod["metadata"].get("generation")) is not None:
         status["observedGeneration"] = generation
     return status

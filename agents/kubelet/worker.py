@@ -16,6 +16,7 @@ from panal import tasks
 from ..runtime.contract import Container
 from . import decide as core
 from . import podspec
+from .admission import Refusal
 from .conditions import OWNED
 from .model import (
     FINISH,
@@ -24,10 +25,12 @@ from .model import (
     Action,
     Announce,
     Busy,
+    End,
     Finish,
     Kill,
     LookAgain,
     MountVolumes,
+    Phase,
     Remove,
     RemoveSandbox,
     RunSandbox,
@@ -40,7 +43,7 @@ from .podspec import ContainerSpec, Pod
 from .prober import Known, Prober, Verdict
 from .reporter import Reporter
 from .shared import Shared
-from .status import pod_status
+from .status import pod_status, rejected_status
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,11 @@ class Worker:
         self._last: dict[str, Any] = {}
         self._mirrored = False
         self._known = _known(pod)
+        self.admitted = False
+        """Whether its node has decided about the pod; until then it counts for no other."""
         self._memory.began_at = _began(pod)
+        status = pod.get("status") or {}
+        self._memory.rejected = status.get("phase") == Phase.FAILED and not status.get("startTime")
         if not podspec.is_static(pod):
             self._reporter.see(pod)
 
@@ -73,6 +80,28 @@ class Worker:
     def status(self) -> Mapping[str, Any]:
         """The status last reported, also before the API has it."""
         return self._last
+
+    @property
+    def known_before(self) -> bool:
+        """Whether the pod has been on this node before: it was admitted then, or has ended."""
+        status = self.pod.get("status") or {}
+        begun = bool(status.get("startTime")) or status.get("phase") in (Phase.SUCCEEDED, Phase.FAILED)
+        gone = podspec.deleted(self.pod) or self._memory.removed
+        return begun or gone or self._shared.view.pod(podspec.uid(self.pod)).sandbox is not None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the pod uses what it asks for."""
+        ended = self._last.get("phase", (self.pod.get("status") or {}).get("phase")) in (Phase.SUCCEEDED, Phase.FAILED)
+        going = podspec.deleted(self.pod) or self._memory.removed or self._memory.end is not None
+        return self.admitted and not ended and not (going and not self._seen().running())
+
+    def reject(self, why: Refusal) -> None:
+        """The node does not take the pod: it fails without having begun."""
+        self._memory.rejected = True
+        self._memory.end = End(Phase.FAILED, why.reason, f"Pod was rejected: {why.message}")
+        self._shared.event(self.pod, "Warning", why.reason, why.message)
+        self.wake()
 
     @property
     def api(self) -> Mapping[str, Any] | None:
@@ -182,6 +211,11 @@ class Worker:
         self._shared.event(self.pod, "Warning", reason, message, spec)
 
     def _report(self, seen: Seen, now: float) -> None:
+        if self._memory.rejected:
+            if self._memory.end is not None:
+                self._last = rejected_status(self.pod, self._memory.end)
+                self._reporter.wish(self._last, urgent=True)
+            return
         old = _merged(self._last, (self._reporter.api or {}).get("status") or {})
         status = pod_status(
             self.pod,
