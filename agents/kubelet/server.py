@@ -20,8 +20,9 @@ from ..runtime.contract import Container, ContainerState
 from . import logs, podspec
 from .crilog import Wanted
 from .inotify import Watch
-from .kubelet import Kubelet
+from .kubelet import RESYNC_SECONDS, Kubelet
 from .metering import Metering
+from .registration import LEASE_SECONDS, STATUS_SECONDS
 from .streaming import Streaming
 from .worker import Worker
 
@@ -56,6 +57,7 @@ class Server:
     def app(self, *, secure: bool = True) -> web.Application:
         app = web.Application(middlewares=[_authorized] if secure else [])
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/configz", self._configz)
         app.router.add_get("/pods", self._pods)
         app.router.add_get("/runningpods/", self._running)
         app.router.add_get("/runningpods", self._running)
@@ -66,6 +68,10 @@ class Server:
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")
+
+    async def _configz(self, _: web.Request) -> web.Response:
+        body = orjson.dumps({"kubeletconfig": configuration(self._kubelet.config)})
+        return web.Response(body=body, content_type="application/json")
 
     async def _pods(self, _: web.Request) -> web.Response:
         return _list([{**worker.pod, "status": worker.status} for worker in self._kubelet.workers()])
@@ -152,6 +158,24 @@ class Server:
     def _runs(self, worker: Worker, found: Container) -> bool:
         attempts = self._kubelet.view.pod(podspec.uid(worker.pod)).containers.get(found.config.name) or ()
         return any(item.id == found.id and item.state is ContainerState.RUNNING for item in attempts)
+
+
+def configuration(config: NodeConfig) -> dict[str, Any]:
+    """What this kubelet is set to, as a KubeletConfiguration (kubelet.config.k8s.io/v1beta1)."""
+    return {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "address": config.node.address,
+        "port": config.kubelet_port,
+        "clusterDomain": config.cluster_domain,
+        "clusterDNS": [config.cluster_dns],
+        "podCIDR": config.node.pod_cidr,
+        "maxPods": config.node.pods,
+        "nodeLeaseDurationSeconds": LEASE_SECONDS,
+        "nodeStatusReportFrequency": f"{STATUS_SECONDS // 60:.0f}m0s",
+        "syncFrequency": f"{RESYNC_SECONDS // 60:.0f}m0s",
+        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
+    }
 
 
 def _list(items: list[dict[str, Any]]) -> web.Response:

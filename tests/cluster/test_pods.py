@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import orjson
 import pytest
@@ -259,3 +260,100 @@ def test_top_and_capacity_tell_at_once_what_is_used(cluster: Cluster) -> None:
     missing = cluster.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/x", check=False)
     assert 'podmetrics.metrics.k8s.io "default/x" not found' in missing
     cluster.kubectl("delete", "pod", "hog", "--wait=false")
+
+
+REFUSED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: refused-large}
+spec:
+  nodeName: nodoa
+  containers: [{name: main, image: busybox, resources: {requests: {cpu: "500"}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: refused-place}
+spec:
+  nodeName: nodoa
+  nodeSelector: {disk: none-such}
+  containers: [{name: main, image: busybox}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: refused-name}
+spec:
+  containers: [{name: main, image: "BAD/Image"}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: refused-never}
+spec:
+  containers: [{name: main, image: no-such-image, imagePullPolicy: Never}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: refused-root}
+spec:
+  containers: [{name: main, image: busybox, command: [sleep, "1000"], securityContext: {runAsNonRoot: true}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: refused-start}
+spec:
+  containers: [{name: main, image: busybox, command: [no-such-program]}]
+"""
+
+
+def test_what_cannot_run_says_why_in_upstreams_words(cluster: Cluster) -> None:
+    cluster.apply(REFUSED)
+
+    def status(name: str) -> Any:
+        return cluster.get("pod", f"refused-{name}")["status"]
+
+    def waiting(name: str, reason: str) -> Any:
+        def look() -> Any:
+            found = status(name)["containerStatuses"][0]
+            return found if found["state"].get("waiting", {}).get("reason") == reason else None
+
+        return until(look)
+
+    large = until(lambda: found if (found := status("large"))["phase"] == "Failed" else None)
+    assert large["reason"] == "OutOfcpu"
+    assert large["message"].startswith("Pod was rejected: Node didn't have enough resource: cpu, requested: 500000")
+    assert until(lambda: status("place").get("reason")) == "NodeAffinity"
+    waiting("name", "InvalidImageName")
+    never = waiting("never", "ErrImageNeverPull")["state"]["waiting"]["message"]
+    assert never == 'Container image "no-such-image" is not present with pull policy of Never'
+    root = waiting("root", "CreateContainerConfigError")["state"]["waiting"]["message"]
+    assert root.startswith("container has runAsNonRoot and image will run as root (pod: ")
+    start = waiting("start", "CrashLoopBackOff")["lastState"]["terminated"]
+    assert (start["exitCode"], start["reason"], start["startedAt"]) == (128, "StartError", "1970-01-01T00:00:00Z")
+    assert 'exec: "no-such-program": executable file not found in $PATH' in start["message"]
+    names = [f"refused-{name}" for name in ("large", "place", "name", "never", "root", "start")]
+    cluster.kubectl("delete", "pod", *names, "--now")
+
+
+def test_a_debug_container_joins_a_running_pod(cluster: Cluster) -> None:
+    cluster.kubectl("run", "watched", "--image=busybox", "--", "sh", "-c", "exec sleep 1001")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/watched", "--timeout=30s")
+    debug = ("debug", "watched", "--image=busybox", "--profile=general", "-c", "guest", "--target=watched")
+    cluster.kubectl(*debug, "--", "sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline; exit 4")
+
+    def ended() -> Any:
+        [guest] = cluster.get("pod", "watched")["status"]["ephemeralContainerStatuses"]
+        return guest["state"].get("terminated")
+
+    assert until(ended)["exitCode"] == 4
+    if cluster.variant.network == "netns":
+        assert cluster.kubectl("logs", "watched", "-c", "guest").strip() == "sleep 1001"
+    assert cluster.get("pod", "watched")["status"]["phase"] == "Running"
+    cluster.kubectl("delete", "pod", "watched", "--now")
+
+
+def test_the_kubelets_own_pages_are_read_through_the_api_server(cluster: Cluster) -> None:
+    node = cluster.get("nodes")["items"][0]["metadata"]["name"]
+    page = f"/api/v1/nodes/{node}/proxy"
+    assert cluster.kubectl("get", "--raw", f"{page}/healthz") == "ok"
+    assert orjson.loads(cluster.kubectl("get", "--raw", f"{page}/pods"))["kind"] == "PodList"
+    found = orjson.loads(cluster.kubectl("get", "--raw", f"{page}/configz"))["kubeletconfig"]
+    assert (found["kind"], found["maxPods"]) == ("KubeletConfiguration", 110)
