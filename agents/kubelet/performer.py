@@ -27,6 +27,7 @@ from .mounter import TERMINATION_LOG
 from .podspec import ContainerSpec, Pod
 from .reporter import Reporter
 from .shared import Shared
+from .unsupported import unsupported
 from .volumes import VolumeError
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,9 @@ class Performer:
         names = resolv(pod, cluster_dns=config.cluster_dns, domain=config.cluster_domain, node=shared.node_resolv)
         if attempt > 0:
             shared.event(pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+        if attempt == 0:
+            for words in unsupported(pod):
+                shared.event(pod, "Warning", "RuntimeLimit", words)
         try:
             asked = requests.sandbox_config(pod, attempt, names, config.node.name, config.cluster_domain)
             await shared.runtime.run_sandbox(asked)
