@@ -57,12 +57,17 @@ def _static_pod(
                     "imagePullPolicy": "IfNotPresent",
                     "command": [name, *command],
                     "volumeMounts": mounts,
+                    "env": [_own_field("POD_NAME", "metadata.name"), _own_field("POD_NAMESPACE", "metadata.namespace")],
                     **container,
                 }
             ],
             "volumes": volumes,
         },
     }
+
+
+def _own_field(variable: str, path: str) -> Object:
+    return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 def _apiserver(config: ClusterConfig, paths: ClusterPaths) -> Object:

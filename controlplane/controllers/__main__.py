@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
+import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from panal import log
+from panal import leaderelection, log
 from panal.client import Client, Unreachable, until_reachable
+from panal.durations import seconds
+from panal.events import Recorder
 from panal.tasks import run_until_signal
 
 from .catalog import CONTROLLERS, chosen
 from .context import Context, Informers, Settings
 
 COMPONENT = "kube-controller-manager"
-
-
-def seconds(text: str) -> float:
-    """A Go duration of the usual sort: 40s, 1m30s, 500ms; or plain seconds."""
-    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", text)
-    if parts is None or not text:
-        return float(text)
-    hours, minutes, whole, thousandths = (float(part or 0) for part in parts.groups())
-    return hours * 3600 + minutes * 60 + whole + thousandths / 1000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--service-cluster-ip-range", default="", help="range of Service addresses")
     found.add_argument("--node-monitor-grace-period", type=seconds, default=40.0, help="silence of a node that counts")
     found.add_argument("--controllers", default="*", help="comma-separated; * is all, -NAME turns one off")
-    found.add_argument("--leader-elect", nargs="?", const="true", default="false", choices=("true", "false"))
+    leaderelection.add_flags(found, COMPONENT)
     return found
 
 
@@ -45,16 +39,20 @@ async def run(client: Client, settings: Settings, names: Sequence[str]) -> None:
     informers = Informers(client)
     context = Context(client, informers, settings)
     loops = [(name, build(context)) for name, build in CONTROLLERS if name in names]
-    while True:
-        try:
-            await until_reachable(client, seconds=60)
-            break
-        except Unreachable:
-            continue
     async with asyncio.TaskGroup() as group:
         group.create_task(informers.run(), name="informers")
         for name, loop in loops:
             group.create_task(loop.run(), name=name)
+
+
+async def reachable(client: Client) -> None:
+    """Wait for the API server, however long it takes."""
+    while True:
+        try:
+            await until_reachable(client, seconds=60)
+            return
+        except Unreachable:
+            continue
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,6 +61,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         names = chosen(options.controllers.split(","))
         ca = Path(options.root_ca_file).read_text() if options.root_ca_file else ""
+        election = leaderelection.from_flags(options)
         client = Client.from_kubeconfig(options.kubeconfig, user_agent=COMPONENT)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{COMPONENT}: {error}\n")
@@ -75,8 +74,11 @@ def main(argv: Sequence[str]) -> int:
     )
 
     async def work() -> None:
+        me = leaderelection.identity(socket.gethostname(), os.environ)
         try:
-            await run(client, settings, names)
+            await reachable(client)
+            events = Recorder(client, COMPONENT)
+            await leaderelection.lead(client, election, me, events, lambda: run(client, settings, names))
         finally:
             await client.close()
 

@@ -16,6 +16,7 @@ from .job.reconcile import Jobs
 from .mirroring.reconcile import Mirroring
 from .namespace.reconcile import Namespaces
 from .nodelifecycle.reconcile import NodeLifecycle
+from .podautoscaler.reconcile import HorizontalPodAutoscalers
 from .podgc.reconcile import PodGC
 from .quota.reconcile import Quotas
 from .replicaset.reconcile import ReplicaSets, ReplicationControllers
@@ -34,6 +35,7 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("statefulset-controller", StatefulSets),
     ("job-controller", Jobs),
     ("cronjob-controller", CronJobs),
+    ("horizontal-pod-autoscaler-controller", HorizontalPodAutoscalers),
     ("disruption-controller", Disruption),
     ("resourcequota-controller", Quotas),
     ("endpointslice-controller", EndpointSlices),

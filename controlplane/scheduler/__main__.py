@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
 from collections.abc import Sequence
 
-from panal import log
+from panal import leaderelection, log
 from panal.client import Client, Unreachable, until_reachable
 from panal.events import Recorder
 from panal.tasks import run_until_signal
@@ -19,26 +21,27 @@ COMPONENT = "kube-scheduler"
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog=COMPONENT, description=__doc__, allow_abbrev=False)
     found.add_argument("--kubeconfig", required=True, help="how to reach the API server")
-    found.add_argument("--leader-elect", nargs="?", const="true", default="false", choices=("true", "false"))
+    leaderelection.add_flags(found, COMPONENT)
     return found
 
 
-async def run(client: Client) -> None:
-    """Schedule until cancelled, from when the API server first answers."""
-    scheduler = Scheduler(client, Recorder(client, NAME))
+async def run(client: Client, election: leaderelection.Election | None) -> None:
+    """Schedule while this one leads, until cancelled, from when the API server first answers."""
     while True:
         try:
             await until_reachable(client, seconds=60)
             break
         except Unreachable:
             continue
-    await scheduler.run()
+    me, events = leaderelection.identity(socket.gethostname(), os.environ), Recorder(client, NAME)
+    await leaderelection.lead(client, election, me, events, lambda: Scheduler(client, Recorder(client, NAME)).run())
 
 
 def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     log.setup(COMPONENT)
     try:
+        election = leaderelection.from_flags(options)
         client = Client.from_kubeconfig(options.kubeconfig, user_agent=COMPONENT)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{COMPONENT}: {error}\n")
@@ -46,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
     async def work() -> None:
         try:
-            await run(client)
+            await run(client, election)
         finally:
             await client.close()
 

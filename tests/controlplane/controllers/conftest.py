@@ -49,11 +49,13 @@ class ControlPlane:
     kubeconfig: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, name: str, module: str, *arguments: str) -> None:
+    def start(self, name: str, module: str, *arguments: str, pod: str = "") -> None:
+        """Start a component; `pod` is the name it has as one of several."""
         user = self.server.user(f"system:{name}")
         command = [sys.executable, "-m", module, f"--kubeconfig={user}", *arguments]
-        with open(self.home / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(command, stderr=log)
+        pod = pod or name
+        with open(self.home / f"{pod}.log", "ab") as log:
+            self.processes[pod] = subprocess.Popen(command, stderr=log, env={**os.environ, "POD_NAME": pod})
 
     def kill(self, name: str) -> None:
         self.processes[name].kill()
@@ -89,19 +91,25 @@ MANAGER = "kube-controller-manager"
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+def bare_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An API server alone; a module that starts other components than `plane` builds on it."""
     home = tmp_path_factory.mktemp("plane")
     server = _server_module().make(home)
     server.start()
     found = ControlPlane(server, home, server.user("admin", "system:masters"))
-    ca = f"--root-ca-file={home}/pki/ca.crt"
-    found.start(MANAGER, "panal.controlplane.controllers", ca, "--node-monitor-grace-period=4s")
-    found.start("kube-scheduler", "panal.controlplane.scheduler")
     yield found
     try:
         found.stop()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def plane(bare_plane: ControlPlane) -> ControlPlane:
+    ca = f"--root-ca-file={bare_plane.home}/pki/ca.crt"
+    bare_plane.start(MANAGER, "panal.controlplane.controllers", ca, "--node-monitor-grace-period=4s")
+    bare_plane.start("kube-scheduler", "panal.controlplane.scheduler")
+    return bare_plane
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""More or fewer pods as their use of resources says: HorizontalPodAutoscalers."""
