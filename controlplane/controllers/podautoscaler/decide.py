@@ -51,6 +51,17 @@ def sources(hpa: Object) -> list[Object]:
     return [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
 
 
+def status_of_v1(out: Object) -> Object:
+    """The status in the words of autoscaling/v1, for an object that was written in that version."""
+    fields = ("observedGeneration", "lastScaleTime", "currentReplicas", "desiredReplicas")
+    found = {field: out[field] for field in fields if field in out}
+    for item in out.get("currentMetrics") or ():
+        resource = item.get("resource") or {}
+        if resource.get("name") == "cpu" and "averageUtilization" in resource["current"]:
+            found["currentCPUUtilizationPercentage"] = resource["current"]["averageUtilization"]
+    return found
+
+
 def said(old: Object, kind: str, value: str, reason: str, message: str, now: float) -> Object:
     """The status with one condition renewed."""
     new = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import urllib.parse
 from typing import Any
 
@@ -82,9 +83,12 @@ class HorizontalPodAutoscalers:
     async def _tell(self, hpa: Object, plan: decide.Plan) -> None:
         for event in plan.events:
             self._events.event(hpa, *event)
-        if plan.status != status(hpa):
+        version = str(hpa.get("apiVersion") or "").rpartition("/")[2]
+        wanted = decide.status_of_v1(plan.status) if version == "v1" else plan.status
+        if wanted != status(hpa):
             try:
-                await self._context.client.update_status(self._resource, {**hpa, "status": plan.status})
+                where = dataclasses.replace(self._resource, version=version)
+                await self._context.client.update_status(where, {**hpa, "status": wanted})
             except NotFound:
                 return
 
