@@ -1,4 +1,4 @@
-"""Who a request comes from: a client certificate, a service account's token, or nobody."""
+"""Who a request comes from: a client certificate, a service account's or a bootstrap token, or nobody."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panal.errors import Unauthorized
-from panal.resources import PODS, SERVICEACCOUNTS
+from panal.resources import NODES, PODS, SECRETS, SERVICEACCOUNTS
 
-from . import keys
+from . import bootstraptokens, keys
 from .cache import Cache
 from .tokens import Keys, TokenError
 
@@ -69,12 +69,25 @@ class Authenticator:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
             try:
-                return self.service_account(token.strip())
+                return self.token(token.strip())
             except TokenError as error:
                 raise Unauthorized("Unauthorized") from error
         if authorization:
             raise Unauthorized("Unauthorized")
         return ANONYMOUS
+
+    def token(self, token: str, audiences: tuple[str, ...] = ()) -> User:
+        """Whose token it is. Raises TokenError."""
+        found = bootstraptokens.parts(token)
+        return self.service_account(token, audiences) if found is None else self._bootstrap(*found)
+
+    def _bootstrap(self, token_id: str, secret: str) -> User:
+        shelf = self._cache.shelf(keys.location(SECRETS))
+        item = shelf.get(bootstraptokens.NAMESPACE, bootstraptokens.secret_name(token_id))
+        groups = None if item is None else bootstraptokens.groups(item.decode(), token_id, secret, self._now())
+        if groups is None:
+            raise TokenError("no such bootstrap token")
+        return User(f"system:bootstrap:{token_id}", (*groups, AUTHENTICATED))
 
     def service_account(self, token: str, audiences: tuple[str, ...] = ()) -> User:
         """The service account of a token meant for one of the audiences (default: this server). Raises TokenError."""
@@ -96,6 +109,13 @@ class Authenticator:
             self._exists(keys.location(PODS), namespace, str(pod.get("name", "")), str(pod.get("uid", "")))
             extra["authentication.kubernetes.io/pod-name"] = (str(pod.get("name", "")),)
             extra["authentication.kubernetes.io/pod-uid"] = (str(pod.get("uid", "")),)
+        if node := private.get("node"):
+            if not private.get("pod"):
+                self._exists(keys.location(NODES), "", str(node.get("name", "")), str(node.get("uid", "")))
+            extra["authentication.kubernetes.io/node-name"] = (str(node.get("name", "")),)
+            extra["authentication.kubernetes.io/node-uid"] = (str(node.get("uid", "")),)
+        if secret := private.get("secret"):
+            self._exists(keys.location(SECRETS), namespace, str(secret.get("name", "")), str(secret.get("uid", "")))
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
         return User(f"system:serviceaccount:{namespace}:{name}", groups, uid, extra)
 

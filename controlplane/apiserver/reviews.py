@@ -54,7 +54,7 @@ async def token(parts: Parts, call: Call) -> Answer:
     wanted = review["spec"].get("audiences") or []
     audiences = tuple(str(each) for each in wanted) or (parts.keys.issuer,)
     try:
-        user = parts.authenticator.service_account(str(review["spec"].get("token", "")), audiences)
+        user = parts.authenticator.token(str(review["spec"].get("token", "")), audiences)
     except TokenError as error:
         return _answer(call, review, {"user": {}, "error": f"invalid bearer token, {error}"})
     return _answer(call, review, {"authenticated": True, "user": user.info(), "audiences": list(audiences)})

@@ -1,4 +1,4 @@
-"""TokenRequest: a signed token of a service account, bound to a pod if asked (authentication.k8s.io/v1)."""
+"""TokenRequest: a service account's signed token, bound to a pod, node or Secret if asked (authentication.k8s.io/v1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from panal.errors import BadRequest, conflict, not_found
-from panal.resources import NODES, PODS
+from panal.resources import NODES, PODS, SECRETS, Resource
 
 from . import bodies
 from .answers import Answer
@@ -67,8 +67,11 @@ def _claims(parts: Parts, call: Call, account: dict[str, Any], spec: dict[str, A
     reference = spec.get("boundObjectRef")
     if isinstance(reference, dict) and reference.get("kind") == "Pod":
         private |= _pod(parts, call, str(reference.get("name", "")), str(reference.get("uid", "")), name)
+    elif isinstance(reference, dict) and reference.get("kind") in _BOUND:
+        private |= _bound(parts, call, reference)
     elif reference:
-        raise BadRequest("cannot bind token to object of that kind: supported is Pod")
+        shown = f"{reference.get('apiVersion')}, Kind={reference.get('kind')}" if isinstance(reference, dict) else ""
+        raise BadRequest(f"cannot bind token to object of type /{shown}")
     private["serviceaccount"] = {"name": name, "uid": uid}
     audiences = spec.get("audiences") or [parts.keys.issuer]
     if not isinstance(audiences, list) or not all(isinstance(each, str) for each in audiences):
@@ -85,18 +88,36 @@ def _claims(parts: Parts, call: Call, account: dict[str, Any], spec: dict[str, A
     }
 
 
+_BOUND = {"Node": NODES, "Secret": SECRETS}
+
+
+def _bound(parts: Parts, call: Call, reference: dict[str, Any]) -> dict[str, Any]:
+    resource, name, uid = _BOUND[reference["kind"]], str(reference.get("name", "")), reference.get("uid")
+    item = parts.reader.shelf(resource).get(call.namespace if resource.namespaced else "", name)
+    if item is None:
+        raise not_found(resource.plural, "", name)
+    actual = item.decode()["metadata"]["uid"]
+    _same(resource, name, str(uid or ""), actual)
+    return {reference["kind"].lower(): {"name": name, "uid": actual}}
+
+
+def _same(resource: Resource, name: str, wanted: str, actual: str) -> None:
+    """Raises Conflict where the reference means an object that is gone."""
+    if wanted and wanted != actual:
+        why = (
+            f"the UID in the bound object reference ({wanted}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
+        raise conflict(resource.plural, "", name, why)
+
+
 def _pod(parts: Parts, call: Call, name: str, uid: str, account: str) -> dict[str, Any]:
     item = parts.reader.shelf(PODS).get(call.namespace, name)
     if item is None:
         raise not_found("pods", "", name)
     pod = item.decode()
     actual = pod["metadata"]["uid"]
-    if uid and uid != actual:
-        why = (
-            f"the UID in the bound object reference ({uid}) does not match the UID in record. "
-            "The object might have been deleted and then recreated"
-        )
-        raise conflict("pods", "", name, why)
+    _same(PODS, name, uid, actual)
     if (pod["spec"].get("serviceAccountName") or "default") != account:
         why = f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
         raise BadRequest(why)
