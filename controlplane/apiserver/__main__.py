@@ -21,6 +21,7 @@ from ..store.contract import StoreError
 from ..store.sqlite import SQLiteStore
 from . import bootstrap, edge, housekeeping, kubernetesservice, options
 from .admission import VALIDATING, escalation
+from .admission import signing as signing_rights
 from .admission.stored import StoredObjects
 from .allocation import Ranges
 from .authn import Authenticator
@@ -105,7 +106,14 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
     return Parts(
         options=chosen,
         cache=cache,
-        registry=Registry(store, cache, rng, ranges, (escalation.guard(authorizer), *VALIDATING), webhooks),
+        registry=Registry(
+            store,
+            cache,
+            rng,
+            ranges,
+            (escalation.guard(authorizer), signing_rights.guard(authorizer), *VALIDATING),
+            webhooks,
+        ),
         reader=Reader(cache, store),
         authenticator=Authenticator(cache, signing, time.time),
         authorizer=authorizer,

@@ -1,4 +1,4 @@
-"""TokenRequest: a service account's signed token, bound to a pod, node or Secret if asked (authentication.k8s.io/v1)."""
+"""TokenRequest: a service account's signed token, bound to a pod, node or Secret if asked."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from . import (
     priority,
     quota,
     serviceaccount,
+    storageclass,
     tolerations,
 )
 from .attributes import Attributes, Plugin, Reader, Webhooks
@@ -29,6 +30,7 @@ MUTATING: tuple[Plugin, ...] = (
     priority.admit,
     tolerations.admit,
     ingressclass.admit,
+    storageclass.admit,
 )
 VALIDATING: tuple[Plugin, ...] = (limitranger.validate, podsecurity.validate)
 LAST: tuple[Plugin, ...] = (quota.validate,)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from panal.controlplane.apiserver import admission
-from panal.controlplane.apiserver.admission import ingressclass, loopback, nodetaint, tolerations
-from panal.resources import INGRESSCLASSES, INGRESSES, NODES, PODS, SERVICES
+from panal.controlplane.apiserver.admission import ingressclass, loopback, nodetaint, storageclass, tolerations
+from panal.resources import INGRESSCLASSES, INGRESSES, NODES, PERSISTENTVOLUMECLAIMS, PODS, SERVICES, resource
 
 from .conftest import Object, Stored, asking, pod
 
@@ -77,7 +77,23 @@ def test_the_order_is_that_of_a_real_server_and_loopback_comes_last() -> None:
     names = [plugin.__module__.rpartition(".")[2] for plugin in admission.mutating(True)]
     assert names == [
         "namespaces", "limitranger", "serviceaccount", "nodetaint", "priority", "tolerations", "ingressclass",
-        "loopback",
+        "storageclass", "loopback",
     ]  # fmt: skip
     validating = [plugin.__module__.rpartition(".")[2] for plugin in (*admission.VALIDATING, *admission.LAST)]
     assert validating == ["limitranger", "podsecurity", "quota"]
+
+
+def _storage(name: str, created: str, default: str = "true") -> Object:
+    annotations = {"storageclass.kubernetes.io/is-default-class": default}
+    return {"metadata": {"name": name, "creationTimestamp": created, "annotations": annotations}}
+
+
+@pytest.mark.parametrize(("spec", "expected"), [({}, "new"), ({"storageClassName": ""}, ""), (None, "new")])
+def test_a_claim_without_a_class_gets_the_newest_default_one(spec: Object | None, expected: str) -> None:
+    stored = Stored()
+    for item in (_storage("old", "2026-01-01T00:00:00Z"), _storage("new", "2026-02-01T00:00:00Z"),
+                 _storage("other", "2026-03-01T00:00:00Z", "false")):  # fmt: skip
+        stored.put(resource("storageclasses"), item)
+    obj: Object = {"metadata": {"name": "data", "namespace": "shop"}, **({} if spec is None else {"spec": spec})}
+    storageclass.admit(asking(PERSISTENTVOLUMECLAIMS, obj), stored)
+    assert obj["spec"]["storageClassName"] == expected
