@@ -28,6 +28,7 @@ from ..runtime.contract import Runtime
 from . import dns, inotify, podspec, static
 from .admission import Refusal, refusal
 from .handlers import Handlers
+from .hostports import HostPorts
 from .mirror import Mirrors
 from .mounter import Mounter
 from .podspec import Pod
@@ -83,6 +84,7 @@ class Kubelet:
             services=services,
             log_folder=paths.pod_logs,
             node_resolv=_node_resolv(config.resolver, Path("/etc/resolv.conf")),
+            host_ports=HostPorts(),
             environ=environ,
         )
         self._mirrors = Mirrors(client, self._pods, self._registration, self._static_named)
@@ -106,6 +108,7 @@ class Kubelet:
     async def _close(self) -> None:
         for task in list(self._tasks.values()):
             await tasks.cancel(task)
+        await self.shared.host_ports.close()
         await self.shared.recorder.close()
         await self.shared.handlers.close()
 

@@ -16,10 +16,12 @@ from panal.informer import Informer
 
 from ..runtime.contract import Runtime
 from . import podspec
+from .admission import ANY
 from .dns import Resolv
 from .env import service_variables
 from .fields import Surroundings
 from .handlers import Handlers
+from .hostports import HostPorts
 from .mounter import Mounter
 from .podspec import ContainerSpec, Pod
 from .references import References, TokenSource
@@ -45,6 +47,7 @@ class Shared:
     services: Informer
     log_folder: Path
     node_resolv: Resolv
+    host_ports: HostPorts
     environ: Mapping[str, str]
     """The kubelet's own environment: it tells bundled programs about the loopback network."""
 
@@ -54,6 +57,11 @@ class Shared:
             path = f"spec.{podspec.field_of(pod, spec['name'])}{{{spec['name']}}}"
         record = functools.partial(self.recorder.event, pod, kind, reason, message, field_path=path)
         asyncio.get_running_loop().call_later(EVENT_DELAY, record)
+
+    @property
+    def everywhere(self) -> str:
+        """The address that stands for all of this node's: of its own network, or in the loopback one just its own."""
+        return self.config.node.address if self.config.network == "loopback" else ANY
 
     def around(self, pod_ip: str) -> Surroundings:
         node = self.config.node

@@ -18,6 +18,7 @@ from . import decide as core
 from . import podspec
 from .admission import Refusal
 from .conditions import OWNED
+from .hostports import forwards
 from .model import (
     FINISH,
     SANDBOX,
@@ -163,6 +164,7 @@ class Worker:
             self._shared.event(self.pod, "Normal", end.reason, end.message)
         seen = self._seen()
         self._follow_probes(seen)
+        self._follow_ports(seen)
         seen = self._seen()
         if core.must_end(self.pod, seen, now):
             self._cancel_starts()
@@ -203,6 +205,15 @@ class Worker:
             if item.config.name in specs and item.id not in self._memory.starting
         }
         self._prober.follow(running, lambda key: self._known.get(key), ending=podspec.deleted(self.pod))
+
+    def _follow_ports(self, seen: Seen) -> None:
+        """The node's ports lead to the pod while one of its containers runs."""
+        ip = seen.sandbox.ip if seen.sandbox is not None and seen.sandbox.ready and seen.running() else ""
+        wanted = forwards(self.pod, ip, self._shared.everywhere)
+        self._shared.host_ports.follow(podspec.uid(self.pod), wanted, self._port_failed)
+
+    def _port_failed(self, words: str) -> None:
+        self._shared.event(self.pod, "Warning", "RuntimeLimit", words)
 
     def _probe_failed(self, spec: ContainerSpec, kind: str, verdict: Verdict, output: str) -> None:
         words = "errored and resulted in unknown state" if verdict == "errored" else verdict
@@ -295,6 +306,7 @@ class Worker:
 
     def _stop(self) -> None:
         self._prober.stop()
+        self._shared.host_ports.follow(podspec.uid(self.pod), frozenset(), self._port_failed)
         self._reporter.stop()
         if self._timer is not None:
             self._timer.cancel()

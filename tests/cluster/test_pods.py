@@ -357,3 +357,32 @@ def test_the_kubelets_own_pages_are_read_through_the_api_server(cluster: Cluster
     assert orjson.loads(cluster.kubectl("get", "--raw", f"{page}/pods"))["kind"] == "PodList"
     found = orjson.loads(cluster.kubectl("get", "--raw", f"{page}/configz"))["kubeletconfig"]
     assert (found["kind"], found["maxPods"]) == ("KubeletConfiguration", 110)
+
+
+DOOR = """
+apiVersion: v1
+kind: Pod
+metadata: {name: door}
+spec:
+  nodeName: nodoa
+  containers:
+  - name: main
+    image: python
+    command: [sh, -c, "exec python3 -m http.server 8088 --bind $POD_IP --directory /tmp"]
+    env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]
+    ports: [{containerPort: 8088, hostPort: 18088}]
+    readinessProbe: {tcpSocket: {port: 8088}}
+"""
+
+
+def test_a_port_of_the_node_leads_to_the_pod(cluster: Cluster) -> None:
+    cluster.apply(DOOR)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/door", "--timeout=30s")
+    address = cluster.get("pod", "door")["status"]["hostIP"]
+    words = f"import urllib.request as u; print(u.urlopen('http://{address}:18088/', timeout=5).status)"
+    until(lambda: "200" in cluster.exec_on("nodob", "python3", "-c", words))
+    second = DOOR.replace("name: door", "name: door-two")
+    cluster.apply(second)
+    until(lambda: cluster.get("pod", "door-two")["status"].get("reason") == "NodePorts")
+    cluster.kubectl("delete", "pod", "door", "door-two", "--now")
+    assert "refused" in until(lambda: cluster.exec_on("nodob", "python3", "-c", words, check=False)).lower()
