@@ -260,15 +260,48 @@ def _kube_proxy(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
     ]
 
 
+def corefile(config: ClusterConfig) -> str:
+    """What the cluster DNS is told, as kubeadm writes it; names of the company are asked of its own DNS."""
+    company = "".join(
+        f"{domain}:53 {{\n    errors\n    cache 30\n    forward . {config.external_dns.address}\n}}\n"
+        for domain in config.external_dns.domains
+    )
+    return f"""\
+.:53 {{
+    errors
+    health {{
+       lameduck 1s
+    }}
+    ready
+    kubernetes {config.cluster_domain} in-addr.arpa ip6.arpa {{
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }}
+    prometheus :9153
+    forward . /etc/resolv.conf {{
+       max_concurrent 1000
+    }}
+    cache 30 {{
+       disable success {config.cluster_domain}
+       disable denial {config.cluster_domain}
+    }}
+    loop
+    reload
+    loadbalance
+}}
+{company}"""
+
+
 def _cluster_dns(config: ClusterConfig) -> list[Object]:
     labels = {"k8s-app": "kube-dns"}
-    forwards = [f"--forward={domain}={config.external_dns.address}" for domain in config.external_dns.domains]
     host, _, port = node_server(config).removeprefix("https://").rpartition(":")
     container = {
         "name": "coredns",
         "image": image("cluster-dns"),
         "imagePullPolicy": "IfNotPresent",
-        "command": ["cluster-dns", f"--cluster-domain={config.cluster_domain}", *forwards],
+        "command": ["cluster-dns"],
+        "args": ["-conf", "/etc/coredns/Corefile"],
         "env": [
             # Straight to the API server: DNS is up before the node's Service rules are.
             {"name": "KUBERNETES_SERVICE_HOST", "value": host},
@@ -277,7 +310,9 @@ def _cluster_dns(config: ClusterConfig) -> list[Object]:
         "ports": [
             {"containerPort": 53, "name": "dns", "protocol": "UDP"},
             {"containerPort": 53, "name": "dns-tcp", "protocol": "TCP"},
+            {"containerPort": 9153, "name": "metrics", "protocol": "TCP"},
         ],
+        "volumeMounts": [{"name": "config-volume", "mountPath": "/etc/coredns", "readOnly": True}],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181, "scheme": "HTTP"}},
         "livenessProbe": {
             "httpGet": {"path": "/health", "port": 8080, "scheme": "HTTP"},
@@ -297,16 +332,37 @@ def _cluster_dns(config: ClusterConfig) -> list[Object]:
             {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
         ],
         "containers": [container],
+        "volumes": [
+            {
+                "name": "config-volume",
+                "configMap": {"name": "coredns", "items": [{"key": "Corefile", "path": "Corefile"}]},
+            }
+        ],
     }
     rules = [
         _rule("", ["endpoints", "services", "pods", "namespaces"], ("list", "watch")),
         _rule("discovery.k8s.io", ["endpointslices"], ("list", "watch")),
+        _rule("", ["events"], ("create", "patch")),
     ]
     subject = {"kind": "ServiceAccount", "name": "coredns", "namespace": _SYSTEM}
+    own = {**_rule("", ["configmaps"], ("get",)), "resourceNames": ["coredns"]}
     return [
         _service_account("coredns", _SYSTEM),
         _role("system:coredns", rules),
         _binding("system:coredns", "system:coredns", subject),
+        {**_role("coredns", [own]), "kind": "Role", "metadata": _meta("coredns", _SYSTEM)},
+        {
+            **_binding("coredns", "coredns", subject),
+            "kind": "RoleBinding",
+            "metadata": _meta("coredns", _SYSTEM),
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "coredns"},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "coredns", "namespace": _SYSTEM},
+            "data": {"Corefile": corefile(config)},
+        },
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -321,6 +377,7 @@ def _cluster_dns(config: ClusterConfig) -> list[Object]:
                 "ports": [
                     {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
                     {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
+                    {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
                 ],
             },
         },

@@ -1,28 +1,27 @@
-"""The cluster DNS: a pod behind the `kube-dns` Service, which every pod's resolv.conf names."""
+"""The cluster DNS: a pod behind the `kube-dns` Service, which every pod's resolv.conf names.
+
+Flags are CoreDNS' own (`-conf`, `-dns.port`); `--bind`, `--cluster-dns` and `--kubeconfig` are Panal's.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from panal import log
-from panal.addresses import in_loopback, real_port
+from panal.addresses import in_loopback
 from panal.client import Client
 from panal.kubeconfig import KubeconfigError
 from panal.tasks import run_until_signal
 
-from .cluster import ClusterWatch
-from .forward import Forwarder, parse_forwards, resolvers
-from .health import health_servers
-from .server import Responder, Server
-from .zones import ClusterZones
+from .build import inside
+from .corefile import CorefileError
+from .running import Running
 
 _log = logging.getLogger(__name__)
-RESOLV_CONF = "/etc/resolv.conf"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,58 +30,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.setup("cluster-dns")
     pod_ip = os.environ.get("POD_IP")
     bind = options.bind or (pod_ip if in_loopback() and pod_ip else "0.0.0.0")
-    try:
-        own = [address for address in (pod_ip, options.bind, options.cluster_dns) if address]
-        upstreams = parse_forwards(
-            options.forward, resolvers(Path(os.environ.get("PANAL_ROOT", "") + RESOLV_CONF), exclude=own)
-        )
-    except ValueError as error:
-        _parser().error(f"--forward: {error}")
+    own = [address for address in (pod_ip, options.bind, options.cluster_dns) if address]
     try:
         client = Client.from_kubeconfig(options.kubeconfig) if options.kubeconfig else Client.in_cluster(os.environ)
-        return run_until_signal(lambda: _serve(options, bind, pod_ip, Forwarder(upstreams), client))
+        running = Running(
+            inside(Path(os.environ.get("PANAL_ROOT") or "/"), options.conf),
+            os.environ,
+            client,
+            bind=bind,
+            port=options.port,
+            own=own,
+            address=options.cluster_dns or pod_ip,
+        )
+        run_until_signal(running.run)
+        return running.exit_code
     except KeyError as error:
         _log.critical("not in a pod (%s is not set), and no --kubeconfig", error)
+    except CorefileError as error:
+        _log.critical("%s", error)
     except (OSError, KubeconfigError) as error:
         _log.critical("%s", error)
     return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cluster-dns", description="DNS for Services and pods.")
-    parser.add_argument("--bind", help="address to serve on (default: every address; $POD_IP in the loopback network)")
-    parser.add_argument("--port", type=int, default=53)
-    parser.add_argument("--cluster-domain", default="cluster.local")
-    parser.add_argument("--cluster-dns", help="address of the kube-dns Service: the answer for ns.dns.CLUSTER-DOMAIN")
-    parser.add_argument("--ttl", type=int, default=30, help="seconds clients may keep the cluster's names")
+    parser = argparse.ArgumentParser(prog="cluster-dns", description="DNS for Services and pods.", allow_abbrev=False)
+    parser.add_argument("-conf", "--conf", default="Corefile", help="Corefile to load (default %(default)r)")
     parser.add_argument(
-        "--forward",
-        action="append",
-        default=[],
-        metavar="[ZONE=]ADDRESS[:PORT]",
-        help="who is asked about names outside the cluster, or in ZONE (default: the nameservers of /etc/resolv.conf)",
+        "-dns.port", "-p", dest="port", type=int, default=None, help="port to serve on (default: the Corefile's)"
     )
+    parser.add_argument("--bind", help="address to serve on (default: every address; $POD_IP in the loopback network)")
+    parser.add_argument("--cluster-dns", help="address of the kube-dns Service: the answer for ns.dns.CLUSTER-DOMAIN")
     parser.add_argument("--kubeconfig", help="default: the pod's service account")
-    parser.add_argument("--health-port", type=int, default=8080)
-    parser.add_argument("--ready-port", type=int, default=8181)
     return parser
-
-
-async def _serve(
-    options: argparse.Namespace, bind: str, pod_ip: str | None, forwarder: Forwarder, client: Client
-) -> None:
-    address = options.cluster_dns or pod_ip
-    zones = ClusterZones(options.cluster_domain, ttl=options.ttl, serial=int(time.time()), address=address)
-    responder = Responder(zones.zones, forwarder)
-    watch = ClusterWatch(client, zones, responder.changed)
-    ready = watch.synced.is_set
-    try:
-        async with Server(responder) as server:
-            await server.start(bind, real_port(options.port))
-            async with health_servers(bind, options.health_port, options.ready_port, responder, ready):
-                await watch.run()
-    finally:
-        await client.close()
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ first (CoreDNS' loadbalance plugin). Pure: a change of the zones empties the cac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle, repeat
 
 from . import wire
+from .metrics import Series
 from .wire import Query, Reply
 
 MAX_QUERY = 320
@@ -19,27 +20,54 @@ MAX_ENTRIES = 10_000
 MAX_ROTATIONS = 16
 
 
+class _Kept:
+    """One question's answers, and how often it was asked since it was last counted."""
+
+    __slots__ = ("asked", "hits", "next", "said", "series")
+
+    def __init__(self, turn: Callable[[], bytes], asked: int, said: int, series: Series | None) -> None:
+        self.next = turn
+        self.hits = 0
+        self.asked, self.said, self.series = asked, said, series
+
+
 class AnswerCache:
     """`get(data)` gives the next packed answer without its id, or None."""
 
     def __init__(self, entries: int = MAX_ENTRIES) -> None:
-        self._answers: dict[bytes, Iterator[bytes]] = {}
+        self._answers: dict[bytes, _Kept] = {}
         self._limit = entries
+        self.seconds = 0.0
+        """Spent on hits that are not counted yet; whoever calls `get` adds to it."""
 
     def get(self, data: bytes) -> bytes | None:
         found = self._answers.get(data[2:])
-        return None if found is None else data[:2] + next(found)
+        if found is None:
+            return None
+        found.hits += 1
+        return data[:2] + found.next()
 
-    def put(self, data: bytes, packed: list[bytes]) -> None:
-        """Keep the answers (with an id in front, which is left out) to the query `data`."""
+    def put(self, data: bytes, packed: list[bytes], series: Series | None = None) -> None:
+        """Keep the answers (with an id in front, which is left out) to the query `data`, counted in `series`."""
         if len(data) > MAX_QUERY:
             return
         if len(self._answers) >= self._limit:
-            self._answers.clear()
+            self.clear()
         bare = [answer[2:] for answer in packed]
-        self._answers[data[2:]] = cycle(bare) if len(bare) > 1 else repeat(bare[0])
+        turn = cycle(bare).__next__ if len(bare) > 1 else repeat(bare[0]).__next__
+        self._answers[data[2:]] = _Kept(turn, len(data), len(packed[0]), series)
+
+    def count(self) -> None:
+        """Bring the hits into their series."""
+        hits = sum(kept.hits for kept in self._answers.values())
+        seconds, self.seconds = self.seconds / hits if hits else 0.0, 0.0
+        for kept in self._answers.values():
+            if kept.hits and kept.series is not None:
+                kept.series.add(seconds, kept.asked, kept.said, kept.hits)
+            kept.hits = 0
 
     def clear(self) -> None:
+        self.count()
         self._answers.clear()
 
     def __len__(self) -> int:

@@ -19,18 +19,20 @@ from pathlib import Path
 from panal.addresses import real_port
 
 from . import wire
+from .metrics import CacheCounts
+from .settings import Caching
 
 TIMEOUT = 1.5
 """Seconds to wait for one upstream; stub resolvers give up after 5."""
 SILENT_FOR = 5.0
 """How long an upstream that did not answer is left alone."""
 MAX_IN_FLIGHT = 1000
-MAX_TTL = 30
-"""Seconds an upstream's answer is kept at most, as in kubeadm's Corefile."""
-MAX_CACHED = 10_000
 IP_RECVERR = 11
 IPV6_RECVERR = 25
 """From <linux/in.h> and <linux/in6.h>."""
+
+KEPT = Caching(success=30, denial=30)
+"""As in kubeadm's Corefile."""
 
 _log = logging.getLogger(__name__)
 _rng = random.SystemRandom()
@@ -65,13 +67,13 @@ def parse_forwards(options: Iterable[str], default: Sequence[str]) -> dict[bytes
     for option in options:
         zone, _, addresses = option.rpartition("=")
         origin = wire.name(zone)
-        found = tuple(_upstream(text, real_port) for text in addresses.split(",") if text)
+        found = tuple(upstream(text, real_port) for text in addresses.split(",") if text)
         table[origin] = table.get(origin, ()) + found
-    table.setdefault(wire.ROOT, tuple(_upstream(text, lambda port: port) for text in default))
+    table.setdefault(wire.ROOT, tuple(upstream(text, lambda port: port) for text in default))
     return table
 
 
-def _upstream(text: str, bound_port: Callable[[int], int]) -> Upstream:
+def upstream(text: str, bound_port: Callable[[int], int]) -> Upstream:
     """`bound_port` is where a port is found: the cluster's hosts may be in the loopback network, the machine's not."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
@@ -111,24 +113,43 @@ class _Cached:
 
 @dataclass
 class Forwarder:
-    """Asks upstreams. Equal questions asked at the same time are asked once."""
+    """Asks upstreams. Equal questions asked at the same time are asked once.
+
+    `caching` None: nothing is kept. `policy` is CoreDNS' forward plugin's; `sequential` keeps the order.
+    """
 
     upstreams: Mapping[bytes, tuple[Upstream, ...]]
     clock: Callable[[], float] = time.monotonic
-    _cache: dict[tuple[bytes, int], _Cached] = field(default_factory=dict)
+    caching: Caching | None = KEPT
+    policy: str = "sequential"
+    max_concurrent: int = MAX_IN_FLIGHT
+    excepted: tuple[bytes, ...] = ()
+    force_tcp: bool = False
+    _positive: dict[tuple[bytes, int], _Cached] = field(default_factory=dict)
+    _negative: dict[tuple[bytes, int], _Cached] = field(default_factory=dict)
     _asking: dict[tuple[bytes, int], asyncio.Task[bytes]] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("success", "denial", "miss", "turn"), 0))
+
+    def counts(self, zone: str) -> CacheCounts:
+        """What the cache did, for the server block called `zone`."""
+        had = self._counts
+        return CacheCounts(zone, had["success"], had["denial"], had["miss"], len(self._positive), len(self._negative))
 
     async def resolve(self, name: bytes, qtype: int) -> bytes:
         """The upstream's response, its TTLs counted down; raises Unreachable."""
         key = name, qtype
-        if (cached := self._cache.get(key)) is not None:
-            now = self.clock()
+        now = self.clock()
+        for kind, kept in (("success", self._positive), ("denial", self._negative)):
+            if (cached := kept.get(key)) is None:
+                continue
             if now < cached.expires:
+                self._counts[kind] += 1
                 return wire.with_ttls_reduced(cached.message, cached.offsets, int(now - cached.stored))
-            del self._cache[key]
+            del kept[key]
+        self._counts["miss"] += 1
         task = self._asking.get(key)
         if task is None:
-            if len(self._asking) >= MAX_IN_FLIGHT:
+            if len(self._asking) >= self.max_concurrent:
                 raise Unreachable("too many questions at once")
             task = asyncio.get_running_loop().create_task(self._ask(name, qtype), name=f"ask {wire.text(name)}")
             self._asking[key] = task
@@ -143,14 +164,25 @@ class Forwarder:
     def choose(self, name: bytes, now: float) -> list[Upstream]:
         """The upstreams of the closest zone without those thought to be away."""
         for parent in wire.ancestry(name):
+            if parent in self.excepted:
+                return []
             if (found := self.upstreams.get(parent)) is not None:
-                return [upstream for upstream in found if upstream.away_until <= now]
+                return [upstream for upstream in self._ordered(found) if upstream.away_until <= now]
         return []
+
+    def _ordered(self, upstreams: tuple[Upstream, ...]) -> Sequence[Upstream]:
+        if self.policy == "sequential" or len(upstreams) < 2:
+            return upstreams
+        if self.policy == "random":
+            return _rng.sample(upstreams, len(upstreams))
+        self._counts["turn"] += 1
+        turn = self._counts["turn"] % len(upstreams)
+        return upstreams[turn:] + upstreams[:turn]
 
     async def _ask(self, name: bytes, qtype: int) -> bytes:
         for upstream in self.choose(name, self.clock()):
             try:
-                message = await _exchange(upstream, name, qtype)
+                message = await _exchange(upstream, name, qtype, self.force_tcp)
             except (OSError, TimeoutError, wire.FormatError, asyncio.IncompleteReadError) as error:
                 upstream.failed(self.clock(), silent=isinstance(error, TimeoutError))
                 _log.warning("resolver %s:%d does not answer: %r", upstream.host, upstream.port, error)
@@ -161,21 +193,45 @@ class Forwarder:
         raise Unreachable(wire.text(name))
 
     def _keep(self, name: bytes, qtype: int, message: bytes) -> None:
-        response = wire.parse_response(message)
-        ttl = min(response.min_ttl, MAX_TTL)
-        if response.rcode not in (wire.NOERROR, wire.NXDOMAIN) or ttl <= 0:
+        if self.caching is None:
             return
-        if len(self._cache) >= MAX_CACHED:
-            self._cache.clear()
+        response = wire.parse_response(message)
+        seconds = seconds_kept(response, self.caching)
+        if seconds <= 0:
+            return
+        success = bool(response.answers) and response.rcode == wire.NOERROR
+        kept = self._positive if success else self._negative
+        limit = self.caching.success_entries if success else self.caching.denial_entries
+        if len(kept) >= limit:
+            del kept[next(iter(kept))]
         now = self.clock()
-        self._cache[name, qtype] = _Cached(message, response.ttl_offsets, now, now + ttl)
+        kept[name, qtype] = _Cached(message, response.ttl_offsets, now, now + seconds)
 
 
-async def _exchange(upstream: Upstream, name: bytes, qtype: int) -> bytes:
+def seconds_kept(response: wire.Response, caching: Caching) -> int:
+    """How long an answer is kept: its smallest TTL, a denial no longer than its SOA says (RFC 2308, 5)."""
+    success = bool(response.answers) and response.rcode == wire.NOERROR
+    parents = set(wire.ancestry(response.name))
+    never = caching.never_success if success else caching.never_denial
+    if not parents.intersection(caching.zones) or parents.intersection(never):
+        return 0
+    if response.rcode == wire.SERVFAIL:
+        return caching.servfail
+    if response.rcode not in (wire.NOERROR, wire.NXDOMAIN):
+        return 0
+    if success:
+        return min(response.min_ttl, caching.success)
+    minimums = [int.from_bytes(record.data[-4:], "big") for record in response.authority if record.type == wire.SOA]
+    return min(response.min_ttl, caching.denial, *minimums) if minimums else 0
+
+
+async def _exchange(upstream: Upstream, name: bytes, qtype: int, force_tcp: bool = False) -> bytes:
     """One question over UDP, from a port and with an id that nobody can guess; over TCP when it is truncated."""
     loop = asyncio.get_running_loop()
     ident = _rng.randrange(65536)
     query = wire.pack_query(ident, name, qtype)
+    if force_tcp:
+        return await _exchange_tcp(upstream, query)
     family = socket.AF_INET6 if ":" in upstream.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         _tell_unreachable(sock)

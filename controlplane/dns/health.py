@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -14,9 +14,13 @@ from .server import Responder
 
 @asynccontextmanager
 async def health_servers(
-    host: str, health_port: int, ready_port: int, responder: Responder, ready: Callable[[], bool]
+    host: str,
+    ports: Mapping[str, int],
+    responder: Responder,
+    ready: Callable[[], bool],
+    reload_failed: Callable[[], int] = lambda: 0,
 ) -> AsyncIterator[None]:
-    """Serve /health (and /metrics) and /ready while the block runs; port 0 leaves a server out."""
+    """Serve `health`, `ready` and `metrics` each on its port while the block runs; port 0 leaves one out."""
 
     async def health(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text="OK")
@@ -25,13 +29,8 @@ async def health_servers(
         return web.Response(text="OK") if ready() else web.Response(status=503, text="kubernetes")
 
     async def metrics(_: web.BaseRequest) -> web.StreamResponse:
-        lines = [
-            "# TYPE coredns_dns_requests_total counter",
-            f"coredns_dns_requests_total {responder.queries}",
-            "# TYPE coredns_cache_entries gauge",
-            f"coredns_cache_entries {len(responder.cache)}",
-        ]
-        return web.Response(text="\n".join(lines) + "\n")
+        text = responder.exposition(reload_failed=reload_failed())
+        return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     paths = {"/health": health, "/ready": readiness, "/metrics": metrics}
 
@@ -42,7 +41,7 @@ async def health_servers(
     runner = web.ServerRunner(web.Server(handle, access_log=None))
     await runner.setup()
     try:
-        for port in {port for port in (health_port, ready_port) if port}:
+        for port in {port for port in ports.values() if port}:
             await web.SockSite(runner, listening(host, port)).start()
         yield
     finally:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, cast
@@ -17,9 +18,12 @@ from panal.sockets import listening
 from panal.tasks import spawn
 
 from . import wire
-from .answer import answer, refuse
+from .answer import refuse
 from .cache import AnswerCache, pack_rotations
 from .forward import Forwarder, Unreachable
+from .metrics import RCODES, Kind, Metrics, Series, type_name
+from .plan import Asked, Plan
+from .rewrite import rewritten
 from .wire import Query, Reply
 from .zone import Zone, Zones
 
@@ -28,6 +32,7 @@ BATCH = 64
 RECEIVE_BUFFER = 1 << 20
 TCP_IDLE = 10.0
 MAX_TCP_CONNECTIONS = 256
+HINFO = 13
 MAX_WAITING = 2000
 """Questions waiting for upstreams; more are refused with SERVFAIL."""
 
@@ -38,18 +43,32 @@ Send = Callable[[bytes], None]
 class Responder:
     """One message in, one message out: at once, or later when an upstream has to be asked."""
 
-    def __init__(self, zones: Zones, forwarder: Forwarder | None) -> None:
-        self.zones = zones
+    def __init__(self, zones: Zones | None = None, forwarder: Forwarder | None = None, port: int = 53) -> None:
+        self.plans: Mapping[bytes, Plan] = {wire.ROOT: Plan(zones or Zones(()), forwarder)}
         self.cache = AnswerCache()
+        self.metrics = Metrics(f"dns://:{port}")
+        self.watched: Callable[[bytes], None] | None = None
+        """Told of questions for HINFO, which nobody asks but the search for loops."""
         self.queries = 0
-        self._forwarder = forwarder
         self._waiting = 0
+
+    def follow(self, plans: Mapping[bytes, Plan]) -> None:
+        """From now on these server blocks hold, by zone."""
+        self.plans = plans
+        self.changed()
 
     def changed(self) -> None:
         """The zones say something else now."""
         self.cache.clear()
 
-    def respond(self, data: bytes, send: Send, *, tcp: bool = False) -> None:
+    def plan(self, name: bytes) -> Plan | None:
+        """The block of the closest zone."""
+        for parent in wire.ancestry(name):
+            if (found := self.plans.get(parent)) is not None:
+                return found
+        return None
+
+    def respond(self, data: bytes, send: Send, *, tcp: bool = False, peer: Any = None) -> None:
         """Answer `data` through `send`, unless it deserves no answer."""
         self.queries += 1
         try:
@@ -59,48 +78,85 @@ class Responder:
                 send(error)
             return
         limit = wire.MAX_TCP if tcp else min(query.udp_size, wire.MAX_UDP)
-        if (refusal := refuse(query)) is not None:
+        plan = self.plan(query.name)
+        asked = Asked(query, len(data), "tcp" if tcp else "udp", peer, time.perf_counter())
+        if (refusal := refuse(query)) is not None or plan is None:
             if tcp and query.type == wire.AXFR and (zone := self._transferable(query)) is not None:
                 send(_transfer(query, zone))
                 return
-            send(wire.pack(query, refusal, limit))
+            self._finish(asked, plan, wire.pack(query, refusal or Reply(wire.REFUSED), limit), send, "")
             return
-        reply = answer(query, self.zones)
+        if query.type == HINFO and self.watched is not None:
+            self.watched(query.name)
+        if plan.rewrites:
+            query = replace(query, name=rewritten(query.name, plan.rewrites))
+        by, reply = plan.answer(query)
         if reply is not None and reply.chase is None:
-            packed = pack_rotations(query, reply, limit)
-            if query.edns_plain and not tcp:
-                self.cache.put(data, packed)
-            send(packed[0])
-        elif self._forwarder is None:
-            send(wire.pack(query, reply or Reply(wire.REFUSED), limit))
+            packed = pack_rotations(query, reply, limit) if plan.rotate else [wire.pack(query, reply, limit)]
+            if query.edns_plain and not tcp and not plan.log:
+                self.cache.put(data, packed, self._series(asked, plan, packed[0], by))
+            self._finish(asked, plan, packed[0], send, by)
+        elif plan.forwarder is None and not (reply is not None and reply.chase):
+            code = wire.REFUSED if reply is None else reply.rcode
+            self._finish(asked, plan, wire.pack(query, reply or Reply(code), limit), send, by)
         elif self._waiting >= MAX_WAITING:
-            send(wire.pack(query, Reply(wire.SERVFAIL), limit))
+            self._finish(asked, plan, wire.pack(query, Reply(wire.SERVFAIL), limit), send, "forward")
         else:
             self._waiting += 1
-            spawn(self._forward(query, reply, limit, send), name=f"forward {wire.text(query.name)}")
+            spawn(self._forward(asked, query, plan, reply, limit, send), name=f"forward {wire.text(query.name)}")
 
-    async def _forward(self, query: Query, reply: Reply | None, limit: int, send: Send) -> None:
-        assert self._forwarder is not None
+    async def _forward(
+        self, asked: Asked, query: Query, plan: Plan, reply: Reply | None, limit: int, send: Send
+    ) -> None:
+        target, by = (query.name, "forward") if reply is None or reply.chase is None else (reply.chase, "kubernetes")
+        forwarder = plan.forwarder
+        if target != query.name and (other := self.plan(target)) is not None:
+            forwarder = other.forwarder
         try:
-            target = query.name if reply is None or reply.chase is None else reply.chase
-            try:
-                message = await self._forwarder.resolve(target, query.type)
-            except Unreachable:
-                send(wire.pack(query, replace(reply or Reply(), rcode=wire.SERVFAIL), limit))
-                return
-            send(_relay(query, message, limit) if reply is None else _append(query, reply, message, limit))
+            if forwarder is None:
+                raise Unreachable(wire.text(target))
+            message = await forwarder.resolve(target, query.type)
+        except Unreachable as error:
+            if plan.errors:
+                _log.error("plugin/errors: 2 %s. %s: %s", wire.text(target), type_name(query.type), error)
+            failed = replace(reply or Reply(), rcode=wire.SERVFAIL)
+            self._finish(asked, plan, wire.pack(query, failed, limit), send, by)
+            return
         finally:
             self._waiting -= 1
+        said = _relay(query, message, limit) if reply is None else _append(query, reply, message, limit)
+        self._finish(asked, plan, said, send, by)
+
+    def _finish(self, asked: Asked, plan: Plan | None, message: bytes, send: Send, by: str) -> None:
+        send(message)
+        seconds = time.perf_counter() - asked.started
+        self._series(asked, plan, message, by).add(seconds, asked.size, len(message))
+        if plan is not None and plan.log:
+            _log.info("%s", asked.told(message, seconds))
+
+    def _series(self, asked: Asked, plan: Plan | None, message: bytes, by: str) -> Series:
+        family = "2" if asked.peer is not None and ":" in str(asked.peer[0]) else "1"
+        rcode = RCODES.get(message[3] & 15, "other")
+        zone = "dropped" if plan is None else plan.zone
+        return self.metrics.of(Kind(zone, asked.proto, family, type_name(asked.query.type), rcode, by))
+
+    def exposition(self, *, reload_failed: int = 0) -> str:
+        """What /metrics says."""
+        self.cache.count()
+        forwarders = {plan.zone: plan.forwarder for plan in self.plans.values() if plan.forwarder is not None}
+        counts = [forwarder.counts(zone) for zone, forwarder in forwarders.items()]
+        return self.metrics.text(counts, reload_failed=reload_failed)
 
     def _transferable(self, query: Query) -> Zone | None:
-        zone = self.zones.match(query.name)
+        plan = self.plan(query.name)
+        zone = plan.zones.match(query.name) if plan is not None else None
         return zone if zone is not None and zone.origin == query.name and not zone.fallthrough else None
 
 
 def _relay(query: Query, message: bytes, limit: int) -> bytes:
     """The upstream's message as the answer to `query`: whole where it fits, else the answers that do."""
     response = wire.parse_response(message)
-    if query.edns and len(message) <= limit:
+    if query.edns and len(message) <= limit and query.raw[:-4].lower() == response.name:
         return query.id.to_bytes(2, "big") + message[2:12] + query.raw + message[12 + len(query.raw) :]
     return wire.pack(query, Reply(response.rcode, answers=response.answers, authority=response.authority), limit)
 
@@ -126,9 +182,11 @@ class _Stream(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._peer: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self._peer = transport.get_extra_info("peername")
         if len(self._open) >= MAX_TCP_CONNECTIONS:
             self._transport.abort()
             return
@@ -144,7 +202,7 @@ class _Stream(asyncio.Protocol):
                 return
             message = bytes(self._buffer[2:end])
             del self._buffer[:end]
-            self._responder.respond(message, self._send, tcp=True)
+            self._responder.respond(message, self._send, tcp=True, peer=self._peer)
 
     def _send(self, message: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -199,12 +257,13 @@ class Server:
         loop.add_reader(self._udp, self._readable, self._udp)
 
     def _readable(self, sock: socket.socket) -> None:
-        cached = self._responder.cache.get
+        cache = self._responder.cache
+        cached, started = cache.get, time.perf_counter()
         for _ in range(BATCH):
             try:
                 data, peer = sock.recvfrom(4096)
             except (BlockingIOError, InterruptedError):
-                return
+                break
             except OSError:
                 continue  # an ICMP error of an earlier answer
             if (message := cached(data)) is not None:
@@ -212,10 +271,11 @@ class Server:
                 self._send(sock, message, peer)
             else:
                 self._respond(sock, data, peer)
+        cache.seconds += time.perf_counter() - started
 
     def _respond(self, sock: socket.socket, data: bytes, peer: Any) -> None:
         try:
-            self._responder.respond(data, lambda message: self._send(sock, message, peer))
+            self._responder.respond(data, lambda message: self._send(sock, message, peer), peer=peer)
         except Exception:
             _log.exception("could not answer a query of %d bytes from %s", len(data), peer)
 

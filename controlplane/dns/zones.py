@@ -6,10 +6,11 @@ Pure. `ClusterZones` takes one object at a time and touches only the names of th
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import wire
+from .settings import Kubernetes
 from .zone import Entry, Zone, Zones
 
 SPEC_VERSION = "1.1.0"
@@ -17,17 +18,24 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 Object = Mapping[str, Any]
 Key = tuple[str, str]
+_ARPA = (wire.name("in-addr.arpa"), wire.name("ip6.arpa"))
 
 
 class ClusterZones:
     """The cluster's zone and the reverse zones, kept up to date object by object."""
 
-    def __init__(self, domain: str, *, ttl: int, serial: int, address: str | None = None) -> None:
+    def __init__(
+        self, domain: str, *, ttl: int, serial: int, address: str | None = None, how: Kubernetes | None = None
+    ) -> None:
+        """`how`: the Corefile's directive, if there is one; without it, as kubeadm has it."""
         origin = wire.name(domain)
         self.domain = domain.rstrip(".").lower()
+        self._how = how or Kubernetes((origin, *_ARPA), pods="insecure", fallthrough=_ARPA)
         self._services: dict[Key, Object] = {}
         self._slices: dict[Key, dict[str, Object]] = {}
         """EndpointSlices by their Service, then by their own name."""
+        self._namespaces: set[str] | None = None
+        """Those that exist; None while nobody said."""
         server = wire.name(f"ns.dns.{self.domain}")
         common: dict[str, Any] = {
             "primary": server,
@@ -35,10 +43,24 @@ class ClusterZones:
             "ttl": ttl,
             "serial": serial,
         }
-        self.forward = Zone(origin, synthesize=_Synthesized(origin), **common)
-        self.reverse = tuple(Zone(wire.name(arpa), fallthrough=True, **common) for arpa in ("in-addr.arpa", "ip6.arpa"))
+        synthesized = _Synthesized(origin, self._how.pods != "disabled", self._exists)
+        falls = set(self._how.fallthrough)
+        self.forward = Zone(origin, synthesize=synthesized, fallthrough=origin in falls, **common)
+        others = [zone for zone in self._how.zones if zone != origin]
+        self.reverse = tuple(
+            Zone(zone, fallthrough=not falls.isdisjoint(wire.ancestry(zone)), **common) for zone in others
+        )
         self.zones = Zones((self.forward, *self.reverse))
         self._say_who_we_are(server, address)
+
+    def namespace(self, name: str, exists: bool) -> None:
+        """A namespace came or went: its own name is answered accordingly."""
+        self._namespaces = self._namespaces or set()
+        (self._namespaces.add if exists else self._namespaces.discard)(name)
+
+    def _exists(self, namespace: str) -> bool:
+        shown = not self._how.namespaces or namespace in self._how.namespaces
+        return shown and (self._namespaces is None or namespace in self._namespaces)
 
     def service(self, key: Key, service: Object | None) -> bool:
         """A Service as it is now, None when it is gone. True when any answer changed."""
@@ -64,8 +86,10 @@ class ClusterZones:
     def _refresh(self, key: Key) -> bool:
         service = self._services.get(key)
         entries: list[Entry] = []
-        if service is not None:
-            slices = list(self._slices.get(key, {}).values())
+        if service is not None and (not self._how.namespaces or key[0] in self._how.namespaces):
+            slices = [] if self._how.no_endpoints else list(self._slices.get(key, {}).values())
+            if self._how.endpoint_pod_names:
+                slices = [_with_pod_names(item) for item in slices]
             entries = list(service_entries(service, slices, self.domain))
         changed = [zone.put(key, entries) for zone in (self.forward, *self.reverse)]
         return any(changed)
@@ -89,9 +113,10 @@ def slice_owner(endpoint_slice: Object) -> Key | None:
 
 
 class _Synthesized:
-    """Names that follow from themselves: `svc`, `pod`, any namespace, and pods by their address (`pods insecure`)."""
+    """Names that follow from themselves: `svc`, `pod`, each namespace, and pods by their address (`pods insecure`)."""
 
-    def __init__(self, origin: bytes) -> None:
+    def __init__(self, origin: bytes, pods: bool, exists: Callable[[str], bool]) -> None:
+        self._pods, self._exists = pods, exists
         self._bare = {b"\x03svc" + origin, b"\x03pod" + origin}
         self._pod = b"\x03pod" + origin
 
@@ -105,9 +130,21 @@ class _Synthesized:
             if len(labels) == 2 or parent == wire.ROOT:
                 return None
             labels.append(parent[1 : 1 + parent[0]])
+        if not self._exists(labels[-1].decode("ascii", "replace")):
+            return None
         if len(labels) == 1:
-            return {}
-        return pod_data(labels[0]) if name.endswith(self._pod) else None
+            return {} if self._pods or not name.endswith(self._pod) else None
+        return pod_data(labels[0]) if self._pods and name.endswith(self._pod) else None
+
+
+def _with_pod_names(endpoint_slice: Object) -> Object:
+    """Endpoints without a hostname are called as their pods (`endpoint_pod_names`)."""
+
+    def named(endpoint: Object) -> Object:
+        pod = (endpoint.get("targetRef") or {}).get("name") or ""
+        return endpoint if endpoint.get("hostname") or not 0 < len(pod) < 64 else {**endpoint, "hostname": pod}
+
+    return {**endpoint_slice, "endpoints": [named(item) for item in endpoint_slice.get("endpoints") or ()]}
 
 
 def pod_data(label: bytes) -> Mapping[int, Iterable[bytes]] | None:

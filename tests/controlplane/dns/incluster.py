@@ -14,7 +14,10 @@ from panal.resources import SERVICEACCOUNTS, all_resources
 
 from ..apiserver.http.conftest import ApiServer
 
-RIGHTS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "IngressClass"}
+RIGHTS = {
+    "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding",
+    "IngressClass", "ConfigMap",
+}  # fmt: skip
 
 
 async def grant(client: Client, home: Path) -> None:

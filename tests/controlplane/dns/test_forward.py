@@ -47,7 +47,7 @@ def test_resolvers_of_the_machine_are_read_without_our_own_addresses(tmp_path: P
 async def test_answers_are_kept_as_long_as_their_ttl_and_count_down(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    async def exchange(upstream: Upstream, name: bytes, qtype: int) -> bytes:
+    async def exchange(upstream: Upstream, name: bytes, qtype: int, force_tcp: bool = False) -> bytes:
         asked.append(name)
         message = dns.message.make_response(dns.message.make_query(wire.text(name), "A"))
         message.answer.append(dns.rrset.from_text(wire.text(name) + ".", 20, "IN", "A", "10.0.0.1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,7 +19,7 @@ import dns.rcode
 import pytest
 
 from panal.client import Client
-from panal.resources import ENDPOINTSLICES, INGRESSES, SERVICES
+from panal.resources import ENDPOINTSLICES, EVENTS, INGRESSES, SERVICES
 
 from ...ports import free_port
 from ..apiserver.http.conftest import ApiServer, make
@@ -68,11 +69,40 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def metrics(port: int) -> str:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as response:
+        return await response.text()
+
+
 async def ready(port: int) -> int:
     with contextlib.suppress(aiohttp.ClientConnectionError):
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/ready") as response:
             return response.status
     return 0
+
+
+def corefile(folder: Path, port: int, readiness: int, more: str = "", pods: str = "insecure") -> Path:
+    """Written as the kubelet writes volumes: a new file moved over the old one."""
+    (folder / "new").write_text(
+        f"""\
+.:{port} {{
+    errors
+    ready :{readiness}
+    prometheus :{readiness}
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+       pods {pods}
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }}
+    forward . 127.0.0.1:{free_port()}
+    cache 30
+    reload
+    loadbalance
+    {more}
+}}
+"""
+    )
+    return (folder / "new").rename(folder / "Corefile")
 
 
 def service(name: str, **spec: Any) -> Object:
@@ -85,13 +115,10 @@ def service(name: str, **spec: Any) -> Object:
 
 
 async def test_services_have_names_as_soon_as_they_are_there_and_while_the_api_is_away(
-    apiserver: ApiServer, client: Client
+    apiserver: ApiServer, client: Client, tmp_path: Path
 ) -> None:
-    port, health, readiness = free_port(), free_port(), free_port()
-    options = [
-        "--bind=127.0.0.1", f"--port={port}",
-        f"--health-port={health}", f"--ready-port={readiness}", f"--forward=127.0.0.1:{free_port()}",
-    ]  # fmt: skip
+    port, readiness = free_port(), free_port()
+    options = ["--bind=127.0.0.1", "-conf", str(corefile(tmp_path, port, readiness))]
     env = await environment(apiserver, client, "coredns", "kube-system")
     async with running("panal.controlplane.dns", *options, env=env):
 
@@ -171,7 +198,7 @@ async def test_an_option_that_makes_no_sense_ends_the_process_with_a_sentence() 
     for module, options, sentence in (
         ("panal.controlplane.dns", [], b"not in a pod ('KUBERNETES_SERVICE_HOST' is not set), and no --kubeconfig"),
         ("panal.proxy.ingress", [], b"not in a pod ('KUBERNETES_SERVICE_HOST' is not set), and no --kubeconfig"),
-        ("panal.controlplane.dns", ["--forward=x=y"], b"--forward"),
+        ("panal.controlplane.dns", ["-dns.port=x"], b"-dns.port"),
         ("panal.controlplane.dns.external", ["--address=127.0.0.1", "--domain=a.com", "--record=x"], b"NAME=IP"),
     ):
         process = await asyncio.create_subprocess_exec(
@@ -181,3 +208,87 @@ async def test_an_option_that_makes_no_sense_ends_the_process_with_a_sentence() 
         assert process.returncode in (1, 2)
         assert sentence in said
         assert b"Traceback" not in said
+
+
+async def test_a_changed_corefile_is_in_force_at_once_and_a_wrong_one_changes_nothing(
+    apiserver: ApiServer, client: Client, tmp_path: Path
+) -> None:
+    port, readiness = free_port(), free_port()
+    path = corefile(tmp_path, port, readiness)
+    env = await environment(apiserver, client, "coredns", "kube-system")
+    async with running("panal.controlplane.dns", "--bind=127.0.0.1", "-conf", str(path), env=env):
+        pod = "10-10-0-5.default.pod.cluster.local"
+
+        async def is_ready() -> bool:
+            return await ready(readiness) == 200
+
+        async def named() -> bool:
+            return await dig(port, pod) == ["A 10.10.0.5"]
+
+        async def nameless() -> bool:
+            return not await dig(port, pod)
+
+        await until(is_ready)
+        await until(named)
+        corefile(tmp_path, port, readiness, pods="disabled", more="dnssec")
+        await until(nameless)
+        corefile(tmp_path, port, readiness, more="nonsense")
+
+        async def failed() -> bool:
+            return "coredns_reload_failed_total 1" in await metrics(readiness)
+
+        await until(failed)
+        assert await nameless()
+        assert await dig(port, "kubernetes.default.svc.cluster.local")
+
+        async def told() -> bool:
+            found = (await client.list(EVENTS, "kube-system"))["items"]
+            said = {item["reason"]: item["message"] for item in found if item["involvedObject"]["name"] == "coredns"}
+            return "line 14: dnssec" in said.get(
+                "UnsupportedDirective", ""
+            ) and "Unknown directive 'nonsense'" in said.get("ReloadFailed", "")
+
+        await until(told)
+        corefile(tmp_path, port, readiness)
+        await until(named)
+
+
+async def test_metrics_have_corednss_names(apiserver: ApiServer, client: Client, tmp_path: Path) -> None:
+    port, readiness = free_port(), free_port()
+    path = corefile(tmp_path, port, readiness)
+    env = await environment(apiserver, client, "coredns", "kube-system")
+    async with running("panal.controlplane.dns", "--bind=127.0.0.1", "-conf", str(path), env=env):
+
+        async def has() -> bool:
+            return bool(await dig(port, "kubernetes.default.svc.cluster.local"))
+
+        await until(has)
+        for _ in range(3):
+            assert await has()
+        await dig(port, "absent.default.svc.cluster.local")
+        said = await metrics(readiness)
+        labels = f'server="dns://:{port}",view="",zone="."'
+        asked = re.search(
+            rf'coredns_dns_requests_total\{{family="1",proto="udp",type="A",{re.escape(labels)}\}} (\d+)', said
+        )
+        assert asked is not None
+        assert int(asked[1]) >= 5
+        assert f'coredns_dns_responses_total{{plugin="kubernetes",rcode="NXDOMAIN",{labels}}}' in said
+        assert f'coredns_dns_request_duration_seconds_bucket{{{labels},le="0.00025"}}' in said
+        assert f'coredns_cache_misses_total{{server="dns://:{port}",view="",zones="."}} 0' in said
+
+
+async def test_a_server_that_forwards_to_itself_ends_and_says_why(
+    apiserver: ApiServer, client: Client, tmp_path: Path
+) -> None:
+    port = free_port()
+    (tmp_path / "Corefile").write_text(f".:{port} {{\n forward . 127.0.0.1:{port}\n loop\n}}\n")
+    env = await environment(apiserver, client, "coredns", "kube-system")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "panal.controlplane.dns", "--bind=127.0.0.1", "-conf", str(tmp_path / "Corefile"),
+        env=env, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    assert f'plugin/loop: Loop (-> :{port}) detected for zone "."'.encode() in said
