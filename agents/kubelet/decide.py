@@ -129,6 +129,8 @@ def _stop_in_order(pod: Pod, seen: Seen, running: Sequence[Container], now: floa
     last = max((order[item.config.name] for item in running if item.config.name in order), default=-1)
     now_due = ordinary or [item for item in running if order.get(item.config.name) == last]
     grace = podspec.grace_seconds(pod)
+    if seen.end is not None and seen.end.grace is not None:
+        grace = min(grace, seen.end.grace)
     for item in now_due:
         under_way = seen.busy.get(item.config.name)
         if under_way is None or (under_way.deadline is not None and now + grace < under_way.deadline - 1):

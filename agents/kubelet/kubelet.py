@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from panal import tasks
+from panal import quantity, tasks
 from panal.client import Client, Unreachable
 from panal.config import NodeConfig
 from panal.errors import StatusError
@@ -25,11 +25,13 @@ from panal.paths import NodePaths
 from panal.resources import NODES, PODS, SERVICES
 
 from ..runtime.contract import Runtime
-from . import dns, inotify, podspec, static
+from . import dns, inotify, podspec, sampler, static
 from .admission import Refusal, refusal
+from .eviction import Evictor
 from .handlers import Handlers
 from .hostports import HostPorts
 from .mirror import Mirrors
+from .model import End
 from .mounter import Mounter
 from .podspec import Pod
 from .references import References, TokenSource
@@ -87,6 +89,7 @@ class Kubelet:
             host_ports=HostPorts(),
             environ=environ,
         )
+        self._evictions = self._evictor()
         self._mirrors = Mirrors(client, self._pods, self._registration, self._static_named)
 
     async def run(self) -> None:
@@ -100,6 +103,7 @@ class Kubelet:
                     ("node", self._registration.run()),
                     ("mirror pods", self._mirrors.run()),
                     ("resync", self._resync()),
+                    ("evictions", self._evictions.run()),
                 ):
                     group.create_task(part, name=name)
         finally:
@@ -111,6 +115,20 @@ class Kubelet:
         await self.shared.host_ports.close()
         await self.shared.recorder.close()
         await self.shared.handlers.close()
+
+    def _evictor(self) -> Evictor:
+        return Evictor(
+            capacity=quantity.whole(self.config.node.memory),
+            usages=self.shared.runtime.usages,
+            own=sampler.own,
+            pods=lambda: [(item.pod, self.view.pod(uid).running()) for uid, item in self._workers.items()],
+            evict=self._evict,
+            pressure=self._registration.set_pressure,
+        )
+
+    def _evict(self, pod: Pod, end: End) -> None:
+        if (worker := self._workers.get(podspec.uid(pod))) is not None:
+            worker.evict(end)
 
     # ---- what the server shows ----
 
@@ -274,6 +292,7 @@ class Kubelet:
             self._tasks[uid] = tasks.spawn(self._work(worker), name=f"orphan {uid}")
 
     def _runtime_changed(self, uid: str) -> None:
+        self._evictions.soon()
         for listener in tuple(self.listeners):
             listener(uid)
         if (worker := self._workers.get(uid)) is not None:

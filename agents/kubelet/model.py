@@ -50,6 +50,8 @@ class End:
     phase: Phase
     reason: str
     message: str
+    grace: float | None = None
+    """Seconds its containers may take, where the pod's own grace does not count."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _HEALTHY = (
     ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
 
+_PRESSED = ("MemoryPressure", "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available")
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -34,7 +36,7 @@ class Facts:
     """As Go names it: amd64, arm64."""
 
 
-def node_object(config: NodeConfig, facts: Facts, *, ready: bool, now: float) -> dict[str, Any]:
+def node_object(config: NodeConfig, facts: Facts, *, ready: bool, now: float, pressed: bool = False) -> dict[str, Any]:
     """The whole Node as it is first created."""
     spec: dict[str, Any] = {"podCIDR": config.node.pod_cidr, "podCIDRs": [config.node.pod_cidr]}
     if config.node.control_plane and config.tainted:
@@ -48,7 +50,7 @@ def node_object(config: NodeConfig, facts: Facts, *, ready: bool, now: float) ->
             "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
         },
         "spec": spec,
-        "status": node_status(config, facts, {}, ready=ready, now=now),
+        "status": node_status(config, facts, {}, ready=ready, pressed=pressed, now=now),
     }
 
 
@@ -66,7 +68,15 @@ def labels(config: NodeConfig, facts: Facts) -> dict[str, str]:
     return found | dict(config.node.labels)
 
 
-def node_status(config: NodeConfig, facts: Facts, old: Mapping[str, Any], *, ready: bool, now: float) -> dict[str, Any]:
+def node_status(
+    config: NodeConfig,
+    facts: Facts,
+    old: Mapping[str, Any],
+    *,
+    ready: bool,
+    now: float,
+    pressed: bool = False,
+) -> dict[str, Any]:
     """The status with fresh heartbeats; transition times are kept from `old` where nothing changed."""
     resources = {
         "cpu": quantity.format_milli(quantity.milli(config.node.cpu)),
@@ -76,7 +86,7 @@ def node_status(config: NodeConfig, facts: Facts, old: Mapping[str, Any], *, rea
     return {
         "capacity": resources,
         "allocatable": resources,
-        "conditions": conditions(old.get("conditions") or (), ready=ready, now=now),
+        "conditions": conditions(old.get("conditions") or (), ready=ready, pressed=pressed, now=now),
         "addresses": [
             {"type": "InternalIP", "address": config.node.address},
             {"type": "Hostname", "address": config.node.name},
@@ -97,9 +107,11 @@ def node_status(config: NodeConfig, facts: Facts, old: Mapping[str, Any], *, rea
     }
 
 
-def conditions(old: Any, *, ready: bool, now: float) -> list[dict[str, Any]]:
-    """The pressures, never felt here, and Ready; what others wrote stays."""
+def conditions(old: Any, *, ready: bool, pressed: bool = False, now: float) -> list[dict[str, Any]]:
+    """The pressures, of which only memory's is felt here (`pressed`), and Ready; what others wrote stays."""
     verdicts = [(kind, "False", reason, message) for kind, reason, message in _HEALTHY]
+    if pressed:
+        verdicts[0] = _PRESSED
     if ready:
         verdicts.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
     else:

@@ -62,7 +62,7 @@ class Registration:
         self._client = client
         self._config = config
         self._facts = machine_facts()
-        self._ready = False
+        self._ready = self._pressed = False
         self._changed = asyncio.Event()
         self.node: Mapping[str, Any] | None = None
         self.registered = asyncio.Event()
@@ -70,6 +70,12 @@ class Registration:
     def set_ready(self, ready: bool) -> None:
         if ready != self._ready:
             self._ready = ready
+            self._changed.set()
+
+    def set_pressure(self, pressed: bool) -> None:
+        """Whether memory has run out, or had a moment ago."""
+        if pressed != self._pressed:
+            self._pressed = pressed
             self._changed.set()
 
     async def run(self) -> None:
@@ -94,7 +100,7 @@ class Registration:
 
     async def _register(self) -> None:
         self._changed.clear()
-        wanted = node_object(self._config, self._facts, ready=self._ready, now=time.time())
+        wanted = node_object(self._config, self._facts, ready=self._ready, pressed=self._pressed, now=time.time())
         try:
             self.node = await self._client.create(NODES, wanted)
         except AlreadyExists:
@@ -124,7 +130,7 @@ class Registration:
 
     async def _write_status(self) -> None:
         old = (self.node or {}).get("status") or {}
-        fresh = node_status(self._config, self._facts, old, ready=self._ready, now=time.time())
+        fresh = node_status(self._config, self._facts, old, ready=self._ready, pressed=self._pressed, now=time.time())
         name = self._config.node.name
         self.node = await self._client.patch(NODES, name, {"status": fresh}, kind="strategic", subresource="status")
 

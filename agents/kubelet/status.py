@@ -19,6 +19,8 @@ Messages = Callable[[Container, ContainerSpec], str]
 
 LOST = "The container could not be located when the pod was deleted.  The container used to be Running"
 KILLED = 137
+DISRUPTED = "DisruptionTarget"
+"""The condition of a pod that somebody ended for reasons outside it."""
 START_ERROR = 128
 """The exit code of a container whose program could not be started, as containerd gives it."""
 
@@ -43,6 +45,8 @@ def pod_status(
     status["conditions"] = conditions(
         pod, every, found_phase, bool(seen.sandbox and seen.sandbox.ready), old.get("conditions") or (), now
     )
+    if end and end.reason == "Evicted":
+        status["conditions"] = [*(i for i in status["conditions"] if i["type"] != DISRUPTED), _disrupted(end, old, now)]
     if end and at_rest:
         status["reason"], status["message"] = end.reason, end.message
     elif old_phase == found_phase:
@@ -69,6 +73,13 @@ def rejected_status(pod: Pod, end: End) -> dict[str, Any]:
     if (generation := pod["metadata"].get("generation")) is not None:
         status["observedGeneration"] = generation
     return status
+
+
+def _disrupted(end: End, old: Mapping[str, Any], now: float) -> dict[str, Any]:
+    known = next((item for item in old.get("conditions") or () if item["type"] == DISRUPTED), None)
+    since = (known or {}).get("lastTransitionTime") or podspec.timestamp(now)
+    words = {"reason": "TerminationByKubelet", "message": end.message}
+    return {"type": DISRUPTED, "status": "True", "lastProbeTime": None, "lastTransitionTime": since, **words}
 
 
 def _pod_ip(pod: Pod, seen: Seen, host_ip: str, old: Mapping[str, Any]) -> str:

@@ -137,6 +137,13 @@ class Worker:
         self._memory.removed = True
         self.wake()
 
+    def evict(self, end: End) -> None:
+        """End the pod for the node's sake; its status will say so."""
+        if self._memory.end is None and not self._memory.removed:
+            self._memory.end = end
+            self._shared.event(self.pod, "Warning", end.reason, end.message)
+            self.wake()
+
     def references_changed(self) -> None:
         """Something the pod reads has changed: its volumes follow, and what failed for want of it is tried again."""
         self._memory.try_again()
