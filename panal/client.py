@@ -23,7 +23,7 @@ from .kubeconfig import Access, access
 from .resources import Resource
 
 if TYPE_CHECKING:
-    import aiohttp
+    from .http1 import Connection, Pool
 
 Object = dict[str, Any]
 PatchKind = Literal["merge", "json", "strategic"]
@@ -53,7 +53,7 @@ class Client:
         self._access = how
         self._base = how.server.rstrip("/")
         self._user_agent = user_agent
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
         self._token: tuple[float, str] | None = None
 
     @classmethod
@@ -86,9 +86,9 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
 
     async def get(
         self, resource: Resource, name: str, namespace: str | None = None, *, subresource: str | None = None
@@ -236,36 +236,27 @@ class Client:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        import aiohttp
-
-        session = self._open()
+    ) -> AsyncIterator[Connection]:
         sent = {"Accept": "application/json", **(headers or {})}
         if token := self._bearer():
             sent["Authorization"] = f"Bearer {token}"
         try:
-            async with session.request(method, self._base + path, params=params, data=body, headers=sent) as response:
+            async with self._open().request(method, path, params=params, body=body, headers=sent) as response:
                 if response.status >= 400:
-                    raise _failure(response.status, await response.content.read(1 << 20))
+                    raise _failure(response.status, await response.read(1 << 20))
                 yield response
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+        except (TimeoutError, ConnectionError) as error:
             if isinstance(error, Unreachable):
                 raise
             raise Unreachable(f"{method} {self._base}{path}: {error or type(error).__name__}") from error
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            import aiohttp
+    def _open(self) -> Pool:
+        if self._pool is None:
+            from .http1 import Pool
 
-            secure = tls_context(self._access) if self._base.startswith("https") else False
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=secure, limit=0, keepalive_timeout=120, ttl_dns_cache=None),
-                headers={"User-Agent": self._user_agent},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
-                read_bufsize=1 << 18,
-                trust_env=False,
-            )
-        return self._session
+            secure = tls_context(self._access) if self._base.startswith("https") else None
+            self._pool = Pool(self._base, secure, {"User-Agent": self._user_agent})
+        return self._pool
 
     def _bearer(self) -> str | None:
         if self._access.token_file is None:
@@ -291,9 +282,9 @@ def tls_context(how: Access) -> ssl.SSLContext:
     return context
 
 
-async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Object]]:
+async def _events(response: Connection) -> AsyncIterator[tuple[str, Object]]:
     buffer = bytearray()
-    async for chunk in response.content.iter_any():
+    async for chunk in response.chunks():
         buffer += chunk
         *lines, rest = buffer.split(b"\n")
         for line in lines:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 NAME = "panal-spawner"
 
-LATE = ("uvloop", "aiohttp", "ssl", "sqlite3", "encodings.idna", "concurrent.futures.thread")
+LATE = ("uvloop", "panal.http1", "aiohttp", "ssl", "sqlite3", "encodings.idna", "concurrent.futures.thread")
 """What components import inside functions, and nearly all of them do."""
 
 
