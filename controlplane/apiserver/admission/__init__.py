@@ -12,6 +12,7 @@ from . import (
     limitranger,
     loopback,
     namespaces,
+    noderestriction,
     nodetaint,
     podsecurity,
     priority,
@@ -32,7 +33,7 @@ MUTATING: tuple[Plugin, ...] = (
     ingressclass.admit,
     storageclass.admit,
 )
-VALIDATING: tuple[Plugin, ...] = (limitranger.validate, podsecurity.validate)
+VALIDATING: tuple[Plugin, ...] = (limitranger.validate, noderestriction.validate, podsecurity.validate)
 LAST: tuple[Plugin, ...] = (quota.validate,)
 """After the webhooks: what is counted is what is written."""
 

@@ -80,7 +80,7 @@ def test_the_order_is_that_of_a_real_server_and_loopback_comes_last() -> None:
         "storageclass", "loopback",
     ]  # fmt: skip
     validating = [plugin.__module__.rpartition(".")[2] for plugin in (*admission.VALIDATING, *admission.LAST)]
-    assert validating == ["limitranger", "podsecurity", "quota"]
+    assert validating == ["limitranger", "noderestriction", "podsecurity", "quota"]
 
 
 def _storage(name: str, created: str, default: str = "true") -> Object:
