@@ -72,10 +72,14 @@ def test_an_application_whose_threads_are_all_stuck_is_restarted_after_three_fai
     cluster.kubectl("exec", "stuck", "--", "python", "/app/app.py", "stick")
     restarted = until(lambda: container_of(cluster, "stuck")["restartCount"] == 1 and container_of(cluster, "stuck"))
     assert restarted["lastState"]["terminated"]["exitCode"] == 143
-    failures = until(lambda: len(told := events_of(cluster, "stuck", "Unhealthy")) >= 3 and told)
-    assert len(failures) == 3
-    assert all("Client.Timeout exceeded while awaiting headers" in words for words in failures)
-    assert events_of(cluster, "stuck", "Killing") == ["Container app failed liveness probe, will be restarted"]
+
+    def silences() -> list[str]:
+        told = events_of(cluster, "stuck", "Unhealthy")
+        return [words for words in told if "Client.Timeout exceeded while awaiting headers" in words]
+
+    until(lambda: len(silences()) >= 3)  # more where a busy machine makes the program slow before it is stuck
+    killed = until(lambda: events_of(cluster, "stuck", "Killing"))
+    assert killed == ["Container app failed liveness probe, will be restarted"]
     assert "worker 4 waits for a database" in cluster.kubectl("logs", "stuck", "--previous")
     cluster.kubectl("wait", "--for=condition=Ready", "pod/stuck", "--timeout=30s")
 
