@@ -20,6 +20,7 @@ from .podautoscaler.reconcile import HorizontalPodAutoscalers
 from .podgc.reconcile import PodGC
 from .quota.reconcile import Quotas
 from .replicaset.reconcile import ReplicaSets, ReplicationControllers
+from .roleaggregation.reconcile import RoleAggregation
 from .rootca.reconcile import RootCA
 from .serviceaccount.reconcile import ServiceAccounts
 from .statefulset.reconcile import StatefulSets
@@ -38,6 +39,7 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("horizontal-pod-autoscaler-controller", HorizontalPodAutoscalers),
     ("disruption-controller", Disruption),
     ("resourcequota-controller", Quotas),
+    ("clusterrole-aggregation-controller", RoleAggregation),
     ("endpointslice-controller", EndpointSlices),
     ("endpoints-controller", Endpoints),
     ("endpointslice-mirroring-controller", Mirroring),

@@ -30,6 +30,8 @@ class Settings:
     """Seconds of silence after which a node counts as unreachable."""
     service_cidr: str = ""
     cluster_cidr: str = ""
+    terminated_pods: int = 12500
+    """Finished pods that are kept in the whole cluster; nought keeps all."""
     pod_gc_quarantine: float = 40.0
     """Seconds a node must have been gone before its pods are removed."""
 

@@ -144,8 +144,21 @@ def _groups(
         found = endpoint(service, pod, address)
         if zone := zones.get(found.get("nodeName", "")):
             found["zone"] = zone
+        if hints := _hints(service, found):
+            found["hints"] = hints
         groups.setdefault(ports_of(service, pod), {})[uid(pod)] = found
     return groups or {(): {}}
+
+
+def _hints(service: Object, found: Object) -> Object:
+    """Whom a ready endpoint is to serve first, by the Service's trafficDistribution."""
+    wanted, zone = spec(service).get("trafficDistribution"), found.get("zone")
+    if wanted not in ("PreferClose", "PreferSameZone", "PreferSameNode") or not found["conditions"]["ready"]:
+        return {}
+    hints: Object = {"forZones": [{"name": zone}]} if zone else {}
+    if wanted == "PreferSameNode" and found.get("nodeName"):
+        hints["forNodes"] = [{"name": found["nodeName"]}]
+    return hints
 
 
 def slice_ports(item: Object) -> Ports:

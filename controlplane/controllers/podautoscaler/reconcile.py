@@ -10,7 +10,7 @@ import orjson
 
 from panal.client import Unreachable
 from panal.controllers import Controller
-from panal.errors import NotFound, StatusError
+from panal.errors import Conflict, NotFound, StatusError
 from panal.informer import Applied, Delta
 from panal.resources import PODS, Resource, resource
 from panal.selectors import parse_labels
@@ -76,6 +76,8 @@ class HorizontalPodAutoscalers:
             try:
                 await self._context.client.update(where, wanted, subresource="scale")
                 plan = decide.scaled(plan, memory, current, now)
+            except Conflict:
+                raise  # the target changed meanwhile: look again soon
             except StatusError as problem:
                 plan = decide.not_scaled(plan, hpa, current, problem.message, now)
         await self._tell(hpa, plan)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from panal.durations import seconds
 from panal.quantity import milli
 
 from ..meta import Object, condition, is_deleting, name, parse_time, spec, status
@@ -77,10 +78,15 @@ def measurements(items: Sequence[Object], resource: str, container: str = "") ->
             amounts.append(milli(str(amount)))
         else:
             if amounts:
-                window = str(item.get("window") or "30s").removesuffix("s")
-                seconds = float(window) if window.replace(".", "", 1).isdigit() else 30.0
-                found[name(item)] = Measured(sum(amounts), parse_time(item.get("timestamp")) or 0.0, seconds)
+                found[name(item)] = Measured(sum(amounts), parse_time(item.get("timestamp")) or 0.0, _window(item))
     return found
+
+
+def _window(item: Object) -> float:
+    try:
+        return seconds(str(item.get("window") or ""))
+    except ValueError:
+        return 0.0
 
 
 def group(pods: Sequence[Object], measured: Mapping[str, Measured], resource: str, now: float) -> Groups:

@@ -8,9 +8,6 @@ from typing import Any
 from ..meta import Object, created, is_deleting, spec, status, timestamp, with_condition
 from ..pods import is_terminal
 
-TERMINATED_LIMIT = 12500
-"""Finished pods that are kept in the whole cluster; the oldest go first."""
-
 
 def is_orphan(pod: Object, nodes: Any) -> bool:
     """Bound to a node that is not in `nodes` (anything with `in`)."""
@@ -23,9 +20,10 @@ def is_stillborn(pod: Object) -> bool:
     return is_deleting(pod) and not spec(pod).get("nodeName")
 
 
-def too_many_finished(pods: Iterable[Object], limit: int = TERMINATED_LIMIT) -> list[Object]:
+def too_many_finished(pods: Iterable[Object], limit: int) -> list[Object]:
+    """Those beyond the `limit`, the oldest first; a limit of nought is none."""
     finished = sorted((pod for pod in pods if is_terminal(pod)), key=created)
-    return finished[: max(0, len(finished) - limit)]
+    return finished[: max(0, len(finished) - limit)] if limit > 0 else []
 
 
 def failed(pod: Object, now: float) -> Object:

@@ -19,6 +19,7 @@ class PodGC:
         self._pods_on = context.informers.index(PODS, by_node)
         self._pods = context.informers.of(PODS)
         self._nodes = context.informers.of(NODES)
+        self._limit = context.settings.terminated_pods
         self._finished: set[Key] = set()
         self._controller: Controller[Key] = Controller("pod-garbage-collector", self.reconcile, workers=2)
         self._pods.subscribe(self._on_pod)
@@ -45,7 +46,7 @@ class PodGC:
             self._controller.queue.add(key(pod))
         elif is_terminal(pod):
             self._finished.add(key(pod))
-            if len(self._finished) > decide.TERMINATED_LIMIT:
+            if 0 < self._limit < len(self._finished):
                 self._controller.queue.add(key(pod))
         elif self._nodes.has_synced and self._pods.has_synced:
             self._consider(pod)
@@ -62,7 +63,7 @@ class PodGC:
         if decide.is_stillborn(pod):
             await self._remove(pod)
         elif is_terminal(pod):
-            for old in decide.too_many_finished(self._pods.all()):
+            for old in decide.too_many_finished(self._pods.all(), self._limit):
                 await self._remove(old)
         elif decide.is_orphan(pod, {name(node) for node in self._nodes.all()}) and await self._is_gone(pod):
             client = self._context.client

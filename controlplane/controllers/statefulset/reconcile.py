@@ -15,7 +15,7 @@ from ..owned import Owned
 from ..podcontrol import is_terminating
 from ..pods import next_available
 from ..revisions import HASH, find_equal, new_revision, number, surplus
-from . import decide
+from . import decide, retention
 
 
 class StatefulSets:
@@ -25,6 +25,8 @@ class StatefulSets:
         self._events = context.recorder("statefulset-controller")
         self._revisions_by_owner = informers.index(CONTROLLERREVISIONS, by_owner)
         self._revisions = informers.of(CONTROLLERREVISIONS)
+        self._claimed: dict[str, tuple[retention.Policy, range, frozenset[int]]] = {}
+        """By uid of the set: policy, ordinals and pods whose claims say with whom they go."""
         self._controller: Controller[Key] = Controller("statefulset", self.reconcile, workers=4)
         self._owned = Owned(context, STATEFULSETS, self._controller.queue, fits=decide.is_named_for)
 
@@ -40,6 +42,7 @@ class StatefulSets:
         revisions = await self._revise(owner, pods)
         now = self._context.now()
         try:
+            await self._keep_claims(owner, pods)
             await self._act(which, owner, decide.plan(owner, pods, revisions, now), revisions)
         except StatusError as error:
             if is_terminating(error):
@@ -109,12 +112,35 @@ class StatefulSets:
 
     async def _claim_storage(self, owner: Object, ordinal: int) -> None:
         for claim in decide.claims(owner, ordinal):
+            if references := retention.owners(owner, ordinal, None):
+                claim["metadata"]["ownerReferences"] = references
             try:
                 await self._context.client.create(PERSISTENTVOLUMECLAIMS, claim, namespace(owner))
             except AlreadyExists:
                 continue
             said = f"create Claim {name(claim)} Pod {name(owner)}-{ordinal} in StatefulSet {name(owner)} success"
             self._events.event(owner, "Normal", "SuccessfulCreate", said)
+
+    async def _keep_claims(self, owner: Object, pods: Sequence[Object]) -> None:
+        """Say on each claim with whom it goes, when the set's size or policy has changed since the last look."""
+        if not spec(owner).get("volumeClaimTemplates"):
+            return
+        numbers = frozenset(number for pod in pods if (number := decide.ordinal(owner, pod)) is not None)
+        now = retention.policy(owner), decide.ordinals(owner), numbers
+        before = self._claimed.get(uid(owner))
+        if before == now or (before is None and now[0] == (False, False)):
+            return
+        placed = {decide.ordinal(owner, pod): pod for pod in pods}
+        for number in sorted(numbers):
+            for claim in decide.claims(owner, number):
+                try:
+                    live = await self._context.client.get(PERSISTENTVOLUMECLAIMS, name(claim), namespace(owner))
+                except NotFound:
+                    continue
+                wanted = retention.renewed(owner, live, number, placed.get(number))
+                if wanted is not None:
+                    await self._context.client.update(PERSISTENTVOLUMECLAIMS, wanted)
+        self._claimed[uid(owner)] = now
 
     def _tell(self, owner: Object, kind: str, reason: str, verb: str, pod: Object, how: str) -> None:
         self._events.event(owner, kind, reason, f"{verb} Pod {name(pod)} in StatefulSet {name(owner)} {how}")

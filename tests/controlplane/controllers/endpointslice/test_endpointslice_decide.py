@@ -141,3 +141,16 @@ def test_a_headless_service_is_labelled_and_names_its_hosts() -> None:
     plan = decide.plan(service(clusterIP="None"), [named], [], {})
     assert plan.create[0]["metadata"]["labels"]["service.kubernetes.io/headless"] == ""
     assert plan.create[0]["endpoints"][0]["hostname"] == "db-0"
+
+
+def test_traffic_distribution_hints_at_who_is_served_first() -> None:
+    zones = {"a": "west"}
+    pods = [pod("x"), pod("y", "10.0.0.2", ready=False)]
+
+    def hints(distribution: str) -> list[Any]:
+        (made,) = decide.plan(service(trafficDistribution=distribution), pods, [], zones).create
+        return [each.get("hints") for each in made["endpoints"]]
+
+    assert hints("PreferClose") == [{"forZones": [{"name": "west"}]}, None]
+    assert hints("PreferSameZone") == [{"forZones": [{"name": "west"}]}, None]
+    assert hints("PreferSameNode") == [{"forZones": [{"name": "west"}], "forNodes": [{"name": "a"}]}, None]

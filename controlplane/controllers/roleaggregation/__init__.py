@@ -1,0 +1,1 @@
+"""Sums up ClusterRoles from others: those with an aggregationRule."""
