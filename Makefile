@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot clean
+.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot bench-pods clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -44,6 +44,9 @@ compatibility: setup ## Write docs/compatibility.md from the code and docs/diffe
 
 bench-boot: setup ## Time the stages of a cluster's start, 5 runs, and its memory
 	@.venv/bin/python benchmarks/boot.py
+
+bench-pods: setup ## Time pods from create to Scheduled, started and Ready, at 10 a second and 100 at once
+	@.venv/bin/python benchmarks/pods.py
 
 clean: ## Remove what setup made
 	rm -rf .venv .tools .check .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
