@@ -1,0 +1,183 @@
+"""Kubernetes' own functions of CEL, beyond the language's: strings, lists, regular expressions, URLs, quantities, IPs.
+
+https://kubernetes.io/docs/reference/using-api/cel/. A quantity is a mapping with one entry, so that two are equal when
+their values are.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from panal import quantity
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
+          "w": 604800.0}  # fmt: skip
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_QUANTITY = "quantity"
+
+
+def duration(text: str) -> datetime.timedelta:
+    """A Go duration."""
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return datetime.timedelta(seconds=-seconds if text.startswith("-") else seconds)
+
+
+def _index_of(value: Any, wanted: Any, start: int = 0) -> int:
+    if isinstance(value, str):
+        return value.find(wanted, start)
+    return next((index for index, each in enumerate(value) if each == wanted), -1)
+
+
+def _last_index_of(value: Any, wanted: Any) -> int:
+    if isinstance(value, str):
+        return value.rfind(wanted)
+    return next((index for index in reversed(range(len(value))) if value[index] == wanted), -1)
+
+
+def _split(text: str, separator: str, limit: int = -1) -> list[str]:
+    if limit == 0:
+        return []
+    if not separator:
+        return list(text)
+    return text.split(separator, limit - 1 if limit > 0 else -1)
+
+
+def _substring(text: str, start: int, end: int | None = None) -> str:
+    stop = len(text) if end is None else end
+    if not 0 <= start <= stop <= len(text):
+        raise ValueError("substring index out of range")
+    return text[start:stop]
+
+
+def _replace(text: str, old: str, new: str, limit: int = -1) -> str:
+    return text.replace(old, new, limit)
+
+
+def _join(parts: list[str], separator: str = "") -> str:
+    return separator.join(parts)
+
+
+def _find(text: str, pattern: str) -> str:
+    import re2
+
+    found = re2.search(pattern, text)
+    return found.group() if found else ""
+
+
+def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
+    import re2
+
+    found = [each.group() for each in re2.finditer(pattern, text)]
+    return found if limit < 0 else found[:limit]
+
+
+def _sorted(items: list[Any]) -> bool:
+    return all(one <= other for one, other in zip(items, items[1:], strict=False))
+
+
+def _is_url(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(found.scheme and (found.netloc or found.path)) or text.startswith("/")
+
+
+def _url(text: str) -> dict[str, Any]:
+    if not _is_url(text):
+        raise ValueError(f"URL parse error: {text}")
+    found = urlsplit(text)
+    return {
+        "scheme": found.scheme,
+        "host": found.netloc.rpartition("@")[2],
+        "hostname": found.hostname or "",
+        "port": str(found.port or ""),
+        "path": found.path,
+        "query": parse_qs(found.query, keep_blank_values=True),
+    }
+
+
+def _number(value: Any) -> Decimal:
+    return Decimal(value[_QUANTITY]) if isinstance(value, dict) else Decimal(str(value))
+
+
+def _quantity(text: str) -> dict[str, str]:
+    return {_QUANTITY: format(quantity.parse(text).normalize(), "f")}
+
+
+def _is_quantity(text: Any) -> bool:
+    try:
+        quantity.parse(text)
+    except (quantity.QuantityError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _compare(one: Any, other: Any) -> int:
+    return (_number(one) > _number(other)) - (_number(one) < _number(other))
+
+
+def _made(value: Decimal) -> dict[str, str]:
+    return {_QUANTITY: format(value.normalize(), "f")}
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_cidr(text: str) -> bool:
+    try:
+        ipaddress.ip_interface(text)
+    except ValueError:
+        return False
+    return "/" in text
+
+
+TABLE: dict[str, Callable[..., Any]] = {
+    "charAt": lambda text, index: text[index : index + 1],
+    "indexOf": _index_of,
+    "lastIndexOf": _last_index_of,
+    "lowerAscii": lambda text: text.lower(),
+    "upperAscii": lambda text: text.upper(),
+    "replace": _replace,
+    "split": _split,
+    "join": _join,
+    "substring": _substring,
+    "trim": lambda text: text.strip(),
+    "find": _find,
+    "findAll": _find_all,
+    "sum": lambda items: sum(items),
+    "isSorted": _sorted,
+    "isURL": _is_url,
+    "url": _url,
+    "getScheme": lambda url: url["scheme"],
+    "getHost": lambda url: url["host"],
+    "getHostname": lambda url: url["hostname"],
+    "getPort": lambda url: url["port"],
+    "getEscapedPath": lambda url: url["path"],
+    "getQuery": lambda url: url["query"],
+    "quantity": _quantity,
+    "isQuantity": _is_quantity,
+    "compareTo": _compare,
+    "isGreaterThan": lambda one, other: _compare(one, other) > 0,
+    "isLessThan": lambda one, other: _compare(one, other) < 0,
+    "asInteger": lambda value: int(_number(value)),
+    "isInteger": lambda value: _number(value) == int(_number(value)),
+    "asApproximateFloat": lambda value: float(_number(value)),
+    "add": lambda one, other: _made(_number(one) + _number(other)),
+    "sub": lambda one, other: _made(_number(one) - _number(other)),
+    "sign": lambda value: _compare(value, 0),
+    "isIP": _is_ip,
+    "isCIDR": _is_cidr,
+}
+"""By name; the value a method is called on is the first argument."""
