@@ -28,6 +28,8 @@ from .authn import Authenticator
 from .authz import Authorizer
 from .cache import Cache
 from .context import Parts
+from .custom.lifecycle import Lifecycle
+from .custom.served import Served
 from .logs import Kubelets
 from .options import Options
 from .reading import Reader
@@ -74,6 +76,8 @@ async def _run(chosen: Options) -> None:
             following = group.create_task(cache.run(), name="watch cache")
             parts = _parts(chosen, store, cache, signing)
             await bootstrap.run(parts, store)
+            definitions = Lifecycle(cache, parts.registry, parts.custom, time.time)
+            group.create_task(definitions.run(), name="custom resource definitions")
             group.create_task(housekeeping.compact(cache, store, chosen.etcd_compaction_interval), name="compaction")
             group.create_task(housekeeping.expire_events(cache, store, time.time), name="expiry of events")
             port = listener.getsockname()[1]
@@ -119,6 +123,7 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
         authorizer=authorizer,
         keys=signing,
         kubelets=kubelets,
+        custom=Served(cache),
         now=time.time,
         rng=rng,
     )

@@ -31,13 +31,15 @@ REPLAY = 1024
 class Item:
     """One object at one revision. Never changed; a write makes a new one."""
 
-    __slots__ = ("_fields", "_labels", "body", "name", "namespace", "revision")
+    __slots__ = ("_fields", "_labels", "body", "name", "namespace", "revision", "shown")
 
     def __init__(self, namespace: str, name: str, revision: int, body: bytes) -> None:
         self.namespace = namespace
         self.name = name
         self.revision = revision
         self.body = body
+        self.shown: tuple[object, Item] | None = None
+        """As a custom resource (the first) shows it, where that is not simply this."""
         self._labels: dict[str, str] | None = None
         self._fields: dict[str, str] | None = None
 

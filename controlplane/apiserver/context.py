@@ -15,6 +15,7 @@ from panal.resources import Resource
 from .authn import Authenticator, User
 from .authz import Authorizer
 from .cache import Cache
+from .custom.served import Served
 from .negotiation import Form
 from .options import Options
 from .reading import Reader
@@ -41,6 +42,7 @@ class Parts:
     authorizer: Authorizer
     keys: Keys
     kubelets: Kubelets
+    custom: Served
     now: Callable[[], float]
     """Seconds since the epoch."""
     rng: random.Random

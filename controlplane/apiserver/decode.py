@@ -16,6 +16,7 @@ from panal.errors import BadRequest
 from panal.quantity import QuantityError
 from panal.resources import Resource
 
+from .custom.resource import CustomResource
 from .gotypes import is_pointer
 from .quantities import canonical
 from .schema import Field, Type, schema
@@ -28,7 +29,7 @@ _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*")
 
 
-class _Mismatch(Exception):
+class Mismatch(Exception):
     """A value of the wrong type. `path` is completed on the way out; `plain` errors name no field."""
 
     def __init__(self, found: str, wanted: str, *, plain: str = "") -> None:
@@ -50,26 +51,35 @@ def decode(
 
     Without `complete` empty values are neither left out nor filled in: an applied configuration means what it says.
     """
+    if isinstance(resource, CustomResource):
+        from .custom import decoding
+
+        return decoding.decode(resource, obj, field_validation, complete)
     unknown: list[str] = []
-    struct = schema().of(resource)
-    if struct.kind != "struct":
+    kind = schema().of(resource)
+    if kind.kind != "struct":
         obj.setdefault("metadata", {})
         return []
     try:
-        _struct(struct, obj, unknown, complete)
-    except _Mismatch as mismatch:
-        raise BadRequest(_cannot(resource, mismatch.words())) from None
+        read_struct(kind, obj, unknown, complete)
+    except Mismatch as mismatch:
+        raise BadRequest(cannot(resource, mismatch.words())) from None
     except RecursionError:
-        raise BadRequest(_cannot(resource, "exceeded max depth")) from None
+        raise BadRequest(cannot(resource, "exceeded max depth")) from None
+    return complain(resource, unknown, field_validation)
+
+
+def complain(resource: Resource, unknown: list[str], field_validation: str) -> list[str]:
+    """What is said of unknown fields: nothing, warnings, or (Strict) BadRequest."""
     if not unknown or field_validation == "Ignore":
         return []
     if field_validation == "Strict":
         fields = ", ".join(f'unknown field "{name}"' for name in unknown)
-        raise BadRequest(_cannot(resource, f"strict decoding error: {fields}"))
+        raise BadRequest(cannot(resource, f"strict decoding error: {fields}"))
     return [f'unknown field "{name}"' for name in unknown]
 
 
-def _cannot(resource: Resource, why: str) -> str:
+def cannot(resource: Resource, why: str) -> str:
     return f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {why}'
 
 
@@ -77,9 +87,10 @@ def _found(value: Any) -> str:
     return _JSON_NAMES.get(type(value), "object")
 
 
-def _struct(struct: Type, value: Any, unknown: list[str], complete: bool) -> None:
+def read_struct(struct: Type, value: Any, unknown: list[str], complete: bool) -> None:
+    """Check the fields of a struct, in place; adds to `unknown`. Raises Mismatch."""
     if type(value) is not dict:
-        raise _Mismatch(_found(value), struct.go)
+        raise Mismatch(_found(value), struct.go)
     fields = struct.fields
     drop: list[str] | None = None
     key = ""
@@ -98,7 +109,7 @@ def _struct(struct: Type, value: Any, unknown: list[str], complete: bool) -> Non
                 drop = [key]
             else:
                 drop.append(key)
-    except _Mismatch as mismatch:
+    except Mismatch as mismatch:
         mismatch.path.insert(0, key)
         if not mismatch.struct:
             mismatch.struct = struct.go.rpartition(".")[2]
@@ -118,11 +129,11 @@ def _keep(field: Field, owner: dict[str, Any], key: str, item: Any, unknown: lis
     match kind.kind:
         case "string":
             if type(item) is not str:
-                raise _Mismatch(_found(item), kind.go)
+                raise Mismatch(_found(item), kind.go)
             return bool(item) or not field.omit_zero
         case "struct":
             count = len(unknown)
-            _struct(kind, item, unknown, complete)
+            read_struct(kind, item, unknown, complete)
             if len(unknown) > count:
                 _prefix(unknown, count, f"{key}.")
             return True
@@ -152,22 +163,22 @@ def _container(kind: Type, value: Any, unknown: list[str], complete: bool) -> No
     pairs: Any
     if kind.kind == "list":
         if type(value) is not list:
-            raise _Mismatch(_found(value), kind.go)
+            raise Mismatch(_found(value), kind.go)
         if items.kind == "string":
             for item in value:
                 if type(item) is not str:
-                    raise _Mismatch(_found(item), "string")
+                    raise Mismatch(_found(item), "string")
             return
         pairs = enumerate(value)
     else:
         if type(value) is not dict:
-            raise _Mismatch(_found(value), kind.go)
+            raise Mismatch(_found(value), kind.go)
         if items.kind == "string":
             for key, item in value.items():
                 if item is None:
                     value[key] = ""
                 elif type(item) is not str:
-                    raise _Mismatch(_found(item), "string")
+                    raise Mismatch(_found(item), "string")
             return
         pairs = value.items()
     is_list = kind.kind == "list"
@@ -176,7 +187,7 @@ def _container(kind: Type, value: Any, unknown: list[str], complete: bool) -> No
         if items.kind == "struct":
             if item is None and is_list:
                 item = value[key] = {}
-            _struct(items, item, unknown, complete)
+            read_struct(items, item, unknown, complete)
         elif items.kind in ("list", "map"):
             if item is not None:
                 _container(items, item, unknown, complete)
@@ -193,7 +204,7 @@ def _null(kind: Type) -> Any:
 
 
 def _scalar(kind: Type, item: Any) -> Any:
-    """The canonical form of a scalar. Raises _Mismatch."""
+    """The canonical form of a scalar. Raises Mismatch."""
     match kind.kind:
         case "string":
             if type(item) is str:
@@ -213,15 +224,15 @@ def _scalar(kind: Type, item: Any) -> Any:
                 return item
             if type(item) is int and -(2**31) <= item < 2**31:
                 return item
-            raise _Mismatch("", "", plain=f"json: cannot unmarshal {_found(item)} into Go value of type int32")
+            raise Mismatch("", "", plain=f"json: cannot unmarshal {_found(item)} into Go value of type int32")
         case "time" | "microtime":
             if type(item) is not str:
-                raise _Mismatch("", "", plain=f"json: cannot unmarshal {_found(item)} into Go value of type string")
+                raise Mismatch("", "", plain=f"json: cannot unmarshal {_found(item)} into Go value of type string")
             return _time(item, kind.kind == "microtime")
         case "bytes":
             if type(item) is str:
                 return _bytes(item)
-    raise _Mismatch(_found(item), kind.go)
+    raise Mismatch(_found(item), kind.go)
 
 
 def _integer(kind: Type, item: Any) -> int:
@@ -229,22 +240,22 @@ def _integer(kind: Type, item: Any) -> int:
         limit = _LIMITS[kind.kind]
         if -limit <= item < limit:
             return item
-        raise _Mismatch(f"number {item}", kind.go)
+        raise Mismatch(f"number {item}", kind.go)
     if type(item) is float:
         if item.is_integer() and abs(item) < _LIMITS[kind.kind]:
             return int(item)
-        raise _Mismatch(f"number {item}", kind.go)
-    raise _Mismatch(_found(item), kind.go)
+        raise Mismatch(f"number {item}", kind.go)
+    raise Mismatch(_found(item), kind.go)
 
 
 def _quantity(item: Any) -> str:
     if type(item) not in (str, int, float):
-        raise _Mismatch("", "", plain="quantities must match the regular expression "
+        raise Mismatch("", "", plain="quantities must match the regular expression "
                         "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")  # fmt: skip
     try:
         return canonical(str(item))
     except QuantityError as error:
-        raise _Mismatch("", "", plain=str(error)) from None
+        raise Mismatch("", "", plain=str(error)) from None
 
 
 def _bytes(text: str) -> str:
@@ -260,7 +271,7 @@ def _bytes(text: str) -> str:
             position = match.end()
             if position == len(text):
                 position = len(text) // 4 * 4
-            raise _Mismatch("", "", plain=f"illegal base64 data at input byte {position}") from None
+            raise Mismatch("", "", plain=f"illegal base64 data at input byte {position}") from None
         return clean
     return text
 
@@ -284,6 +295,6 @@ def _time(text: str, micro: bool) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{moment.microsecond:06d}Z" if micro else "Z")
 
 
-def _time_error(text: str, micro: bool) -> _Mismatch:
+def _time_error(text: str, micro: bool) -> Mismatch:
     layout = "2006-01-02T15:04:05.000000Z07:00" if micro else "2006-01-02T15:04:05Z07:00"
-    return _Mismatch("", "", plain=f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"')
+    return Mismatch("", "", plain=f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"')

@@ -16,6 +16,7 @@ from panal.errors import StatusError
 
 from . import metricsapi
 from .answers import Answer, json, text
+from .custom.served import Served
 from .negotiation import Form
 
 VERSION = {
@@ -46,7 +47,19 @@ def _known() -> dict[str, Any]:
     }
 
 
-def serve(path: str, form: Form, address: str, known: str = "") -> Answer | None:
+def _everything(custom: Served | None) -> dict[str, Any]:
+    """Built-in and custom resources."""
+    if custom is None or not len(custom):
+        return _known()
+    found: dict[str, Any] | None = custom.memo.get("discovery")
+    if found is None:
+        from .custom.discovery import merged
+
+        found = custom.memo["discovery"] = merged(_known(), custom.all())
+    return found
+
+
+def serve(path: str, form: Form, address: str, known: str = "", custom: Served | None = None) -> Answer | None:
     """The answer to a discovery path, None for another one. `address` is HOST:PORT of this server.
 
     `known` is If-None-Match: what the client has already.
@@ -54,24 +67,24 @@ def serve(path: str, form: Form, address: str, known: str = "") -> Answer | None
     parts = [part for part in path.split("/") if part]
     match parts:
         case ["api"] if form.kind == "APIGroupDiscoveryList":
-            return _aggregated("", form, known)
+            return _aggregated("", form, known, None)
         case ["apis"] if form.kind == "APIGroupDiscoveryList":
-            return _aggregated("named", form, known)
+            return _aggregated("named", form, known, custom)
         case ["api"]:
             where = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
             return json({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": where})
         case ["apis"]:
-            groups = [_group(entry) for entry in _known()["groups"]]
+            groups = [_group(entry) for entry in _everything(custom)["groups"]]
             return json({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         case ["apis", name]:
-            found = next((entry for entry in _known()["groups"] if entry["name"] == name), None)
+            found = next((entry for entry in _everything(custom)["groups"] if entry["name"] == name), None)
             if found is None:
                 return text("404 page not found\n", 404)
             return json({"kind": "APIGroup", "apiVersion": "v1", **_group(found)})
         case ["api", version]:
-            return _resources(version)
+            return _resources(version, custom)
         case ["apis", group, version]:
-            return _resources(f"{group}/{version}")
+            return _resources(f"{group}/{version}", custom)
     return None
 
 
@@ -82,8 +95,8 @@ def _group(entry: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "versions": versions, "preferredVersion": preferred}
 
 
-def _resources(group_version: str) -> Answer:
-    entries = _known()["resources"].get(group_version)
+def _resources(group_version: str, custom: Served | None) -> Answer:
+    entries = _everything(custom)["resources"].get(group_version)
     if entries is None:
         if "/" in group_version:
             return text("404 page not found\n", 404)
@@ -104,8 +117,14 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
-def _aggregated(which: str, form: Form, known: str) -> Answer:
-    body = _aggregated_body(which, form.version)
+def _aggregated(which: str, form: Form, known: str, custom: Served | None) -> Answer:
+    if custom is None or not len(custom):
+        body = _aggregated_body(which, form.version)
+    else:
+        key = ("aggregated", form.version)
+        body = custom.memo.get(key) or b""
+        if not body:
+            body = custom.memo[key] = _aggregated_document(_everything(custom), which, form.version)
     etag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
     headers = {"ETag": etag, "Vary": "Accept"}
     if known == etag:
@@ -115,9 +134,12 @@ def _aggregated(which: str, form: Form, known: str) -> Answer:
 
 @cache
 def _aggregated_body(which: str, version: str) -> bytes:
-    known = _known()
+    return _aggregated_document(_known(), which, version)
+
+
+def _aggregated_document(known: dict[str, Any], which: str, version: str) -> bytes:
     groups = known["groups"] if which else [{"name": "", "versions": ["v1"], "preferred": "v1"}]
-    items = [_aggregated_group(entry) for entry in groups]
+    items = [_aggregated_group(known, entry) for entry in groups]
     return orjson.dumps(
         {
             "kind": "APIGroupDiscoveryList",
@@ -128,7 +150,7 @@ def _aggregated_body(which: str, version: str) -> bytes:
     )
 
 
-def _aggregated_group(entry: dict[str, Any]) -> dict[str, Any]:
+def _aggregated_group(known: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     name = entry["name"]
     versions = []
     ordered = sorted(entry["versions"], key=lambda version: version != entry["preferred"])
@@ -137,7 +159,7 @@ def _aggregated_group(entry: dict[str, Any]) -> dict[str, Any]:
         versions.append(
             {
                 "version": version,
-                "resources": _aggregated_resources(name, version, _known()["resources"][group_version]),
+                "resources": _aggregated_resources(name, version, known["resources"][group_version]),
                 "freshness": "Current",
             }
         )

@@ -13,13 +13,14 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from panal.errors import BadRequest, StatusError
+from panal.errors import BadRequest, MethodNotSupported, StatusError
 from panal.selectors import parse_fields
 
 from . import bodies, encoding, forms, patching, watching
 from .answers import Answer
 from .clock import timestamp
 from .context import Call, Parts
+from .custom.resource import CustomResource
 from .deletion import DeleteOptions
 from .listoptions import for_watch, too_large
 from .reading import selection
@@ -104,13 +105,17 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
         render=render,
         bookmark=lambda at, end: watching.bookmark_line(kind, api_version, at, end, mark),
         frame=frame,
+        present=strategy_for(call.resource).present if isinstance(call.resource, CustomResource) else None,
         content_type=content_type,
     )
     current = parts.reader.current(call.resource, chosen) if everything else []
-    return await watching.serve(call.http, described, shelf, current, lambda: parts.cache.revision)
+    watchers = call.resource.watchers if isinstance(call.resource, CustomResource) else None
+    return await watching.serve(call.http, described, shelf, current, lambda: parts.cache.revision, watchers)
 
 
 async def create(parts: Parts, call: Call) -> Answer:
+    if isinstance(call.resource, CustomResource) and call.resource.terminating:
+        raise MethodNotSupported("create not allowed while custom resource definition is terminating", details={})
     obj = await _body(call)
     context = call.context(name="")
     written = await parts.registry.create(context, call.resource, obj, field_validation=call.field_validation)
@@ -119,6 +124,8 @@ async def create(parts: Parts, call: Call) -> Answer:
 
 async def _body(call: Call) -> Object:
     raw = await bodies.read(call.http)
+    if isinstance(call.resource, CustomResource) and "protobuf" in bodies.media_type(call.http):
+        raise bodies.unsupported("application/json, application/yaml")
     return bodies.decode(raw, bodies.media_type(call.http), call.resource.kind, call.resource.api_version)
 
 
@@ -158,6 +165,8 @@ async def patch(parts: Parts, call: Call) -> Answer:
     raw = await bodies.read(call.http)
     if media == patching.APPLY:
         return await _apply(parts, call, raw)
+    if isinstance(call.resource, CustomResource) and media == patching.STRATEGIC:
+        raise bodies.unsupported(", ".join((patching.JSON_PATCH, patching.MERGE, patching.APPLY)))
     change = patching.change(patching.supported(media), raw, call.resource)
     written = await parts.registry.update(call.context(), call.resource, change, field_validation=call.field_validation)
     return _written(call, written)

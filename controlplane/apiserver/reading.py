@@ -14,8 +14,10 @@ from panal.selectors import FieldSelector, LabelSelector, parse_fields, parse_la
 from ..store import Compacted, Store
 from . import continuation, encoding, keys, listoptions
 from .cache import Cache, Item, Shelf
+from .custom.resource import CustomResource
 from .listoptions import too_large
 from .request import Query, Target
+from .strategy import strategy_for
 
 Fields = Callable[[dict[str, Any]], dict[str, str]]
 """A kind's selectable fields."""
@@ -78,7 +80,7 @@ class Reader:
         item = self.shelf(resource).get(namespace if resource.namespaced else "", name)
         if item is None:
             raise not_found(resource.plural, resource.group, name)
-        return item
+        return strategy_for(resource).present(item)
 
     async def list(self, resource: Resource, chosen: Selection, query: Query) -> Listed:
         """One page. Raises BadRequest, Invalid, Gone and, for a revision of the future, a Timeout."""
@@ -112,9 +114,11 @@ class Reader:
             items: Iterable[Item] = (item,) if item is not None else ()
         else:
             items = shelf.list(namespace)
-        for item in items:
-            if after and _place(item) <= after:
+        present = strategy_for(resource).present if isinstance(resource, CustomResource) else None
+        for stored in items:
+            if after and _place(stored) <= after:
                 continue
+            item = stored if present is None else present(stored)
             if chosen.everything or chosen.matches(item):
                 yield item
 
@@ -128,7 +132,8 @@ class Reader:
         except Compacted as gone:
             token = continuation.encode(continuation.Position(-1, after)) if after else ""
             raise listoptions.expired(token) from gone
-        items = (_item(entry.key, entry.revision, entry.value) for entry in page.entries)
+        present = strategy_for(resource).present
+        items = (present(_item(entry.key, entry.revision, entry.value)) for entry in page.entries)
         return self._cut((item for item in items if chosen.matches(item)), revision, chosen, limit)
 
     def _cut(self, items: Iterator[Item], revision: int, chosen: Selection, limit: int) -> Listed:

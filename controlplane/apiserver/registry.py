@@ -206,6 +206,7 @@ class Registry:
                 if create is None:
                     raise not_found(resource.plural, resource.group, ctx.name)
                 return await self._create(ctx, resource, create(), field_validation, tracked)
+            item = strategy.present(item)
             old = item.decode()
             new = change(item.decode())
             check_kind(resource, new)
@@ -264,6 +265,7 @@ class Registry:
             item = shelf.get(ctx.namespace if resource.namespaced else "", ctx.name)
             if item is None:
                 raise not_found(resource.plural, resource.group, ctx.name)
+            item = strategy.present(item)
             old = item.decode()
             options.check(resource, ctx.name, old)
             warnings = await self._admit_deletion(ctx, resource, item)
@@ -290,7 +292,9 @@ class Registry:
 
     async def _put(self, ctx: RequestContext, resource: Resource, obj: Object, expect: int) -> bytes:
         """Store; the encoded object with its revision. Raises Mismatch."""
-        stored = encoding.encode(obj)
+        shown = stored = encoding.encode(obj)
+        if (kept := strategy_for(resource).to_store(obj)) is not obj:
+            stored = encoding.encode(kept)
         key = self._key(resource, obj)
         if ctx.dry_run:
             current = self._cache.shelf(keys.location(resource)).get(
@@ -299,10 +303,10 @@ class Registry:
             actual = current.revision if current else 0
             if actual != expect:
                 raise Mismatch(key, actual)
-            return encoding.with_revision(stored, expect) if expect else stored
+            return encoding.with_revision(shown, expect) if expect else shown
         revision = await self._store.append(key, stored, expect=expect)
         await self._cache.reached(revision)
-        return encoding.with_revision(stored, revision)
+        return encoding.with_revision(shown, revision)
 
     async def _remove(
         self, ctx: RequestContext, resource: Resource, item: Item, last: Object, warnings: tuple[str, ...]

@@ -6,18 +6,22 @@ from typing import Any
 
 import orjson
 
-from panal.errors import Invalid, conflict
+from panal.errors import InternalError, Invalid, conflict
 from panal.selectors import from_label_selector
 
 from . import bodies, patching
 from .answers import Answer
 from .context import Call, Parts
+from .custom.resource import CustomResource
+from .fielderrors import go_quote
 from .registry import MODIFIED, Object
 
 
 def view(call: Call, obj: Object) -> dict[str, Any]:
     """The Scale of a workload."""
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    if isinstance(call.resource, CustomResource):
+        return _custom_view(call.resource, obj)
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     selector = spec.get("selector") or {}
     if call.resource.plural == "replicationcontrollers":
@@ -30,6 +34,41 @@ def view(call: Call, obj: Object) -> dict[str, Any]:
         "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
         "status": {"replicas": status.get("replicas", 0), **({"selector": shown} if shown else {})},
     }
+
+
+def _custom_view(resource: CustomResource, obj: Object) -> dict[str, Any]:
+    """The Scale of a custom object, by the paths of its definition."""
+    paths, metadata = resource.scale_paths, obj["metadata"]
+    replicas = _at(obj, paths["specReplicasPath"])
+    if replicas is None:
+        why = f"the spec replicas field {go_quote(paths['specReplicasPath'])} does not exist"
+        raise InternalError(f"Internal error occurred: {why}")
+    selector = _at(obj, paths.get("labelSelectorPath") or "") or ""
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": {
+            "replicas": _at(obj, paths["statusReplicasPath"]) or 0,
+            **({"selector": selector} if selector else {}),
+        },
+    }
+
+
+def _at(obj: Object, path: str) -> Any:
+    value: Any = obj if path else None
+    for name in path.strip(".").split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _put(obj: Object, path: str, value: Any) -> None:
+    *parents, last = path.strip(".").split(".")
+    for name in parents:
+        obj = obj.setdefault(name, {})
+    obj[last] = value
 
 
 async def get(parts: Parts, call: Call) -> Answer:
@@ -59,7 +98,10 @@ async def _change(parts: Parts, call: Call, change: patching.Change) -> Answer:
         replicas = (wanted.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
             raise _invalid(call.target.name, replicas)
-        obj.setdefault("spec", {})["replicas"] = replicas
+        if isinstance(call.resource, CustomResource):
+            _put(obj, call.resource.scale_paths["specReplicasPath"], replicas)
+        else:
+            obj.setdefault("spec", {})["replicas"] = replicas
         if not revision:
             del obj["metadata"]["resourceVersion"]
         return obj

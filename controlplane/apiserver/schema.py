@@ -19,6 +19,7 @@ import orjson
 from panal.resources import Resource
 
 from . import gotypes
+from .custom.resource import CustomResource
 
 Kind = Literal[
     "struct", "map", "list", "string", "bytes", "bool", "int32", "int64", "float64", "quantity", "intorstring", "time",
@@ -108,6 +109,8 @@ class Schema:
 
     def of(self, resource: Resource) -> Type:
         """The type of a resource's objects; one that accepts everything where no schema is known."""
+        if isinstance(resource, CustomResource):
+            return resource.type
         return self.kind(resource.group, resource.version, resource.kind)
 
     def kind(self, group: str, version: str, kind: str) -> Type:
@@ -116,13 +119,21 @@ class Schema:
 
     def empty(self, resource: Resource) -> dict[str, Any]:
         """A fresh zero object of the resource, as Kubernetes would write it."""
+        if isinstance(resource, CustomResource):
+            return {}
         key = (resource.group, resource.version, resource.kind)
         if key not in self._empty:
             self._empty[key] = empty(self.of(resource))
         return copy.deepcopy(self._empty[key])
 
+    def metadata(self) -> Type:
+        """The type of every object's metadata."""
+        return self._definition("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+
     def definition_name(self, resource: Resource) -> str | None:
         """The OpenAPI name of a resource's definition, for example io.k8s.api.core.v1.Pod."""
+        if isinstance(resource, CustomResource):
+            return resource.definition_name
         return self._kinds.get((resource.group, resource.version, resource.kind))
 
     def definition(self, name: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .answers import Answer
 from .authn import User
 from .authz import Attributes
 from .context import Call, Parts
+from .custom.resource import CustomResource
 from .handlers import Handler
 from .negotiation import JSON, Form, accept
 from .nonresource import serve as serve_path
@@ -80,7 +81,7 @@ class Application:
             form = accept(request.headers.get("Accept", ""))
             form = dataclasses.replace(form, media=JSON)  # made as JSON, turned into other media at the end
             known = request.headers.get("If-None-Match", "")
-            if (answer := discovery.serve(target.path, form, self._address, known)) is not None:
+            if (answer := discovery.serve(target.path, form, self._address, known, self._parts.custom)) is not None:
                 return answer
         answer = await serve_path(self._parts, request, target, query)
         return answer if answer is not None else answers.text("404 page not found\n", 404)
@@ -93,6 +94,8 @@ class Application:
                 self._parts, target, query, dataclasses.replace(accept(request.headers.get("Accept", "")), media=JSON)
             )
         resource = resources.find(target.group, target.version, target.resource)
+        if resource is None:
+            resource = self._parts.custom.find(target.group, target.version, target.resource)
         if resource is None:
             raise _nothing()
         if target.namespace and not resource.namespaced and resource.plural != "namespaces":
@@ -116,7 +119,9 @@ class Application:
         if target.subresource:
             found = subresources.find(resource, target.subresource, target.verb)
         elif target.verb in resource.verbs or (target.verb == "get" and "get" in resource.verbs):
-            found = reviews.find(resource.plural) or handlers.VERBS.get(target.verb)
+            found = handlers.VERBS.get(target.verb)
+            if not isinstance(resource, CustomResource):
+                found = reviews.find(resource.plural) or found
             if not _complete(target, resource):
                 found = None
         else:

@@ -18,6 +18,8 @@ from panal.errors import BadRequest, Conflict, conflict
 from panal.resources import Resource
 
 from . import names
+from .cache import Item
+from .custom.resource import CustomResource
 from .fielderrors import FieldError
 from .validation import meta
 
@@ -147,6 +149,14 @@ class Strategy:
         """Whether a deleted object stays for other reasons than its metadata.finalizers or its grace."""
         return False
 
+    def present(self, item: Item) -> Item:
+        """A stored object as clients see it."""
+        return item
+
+    def to_store(self, obj: Object) -> Object:
+        """An object as it lies in the store; changes nothing."""
+        return obj
+
     def _prepare_create(self, ctx: RequestContext, obj: Object) -> None:
         """What the kind adds to prepare_for_create."""
 
@@ -248,6 +258,8 @@ _strategies: dict[Resource, Strategy] = {}
 
 def strategy_for(resource: Resource) -> Strategy:
     """The one strategy of a resource; a generic one where the kind has none of its own."""
+    if isinstance(resource, CustomResource):
+        return resource.strategy
     found = _strategies.get(resource)
     if found is None:
         from .strategies import strategy_class

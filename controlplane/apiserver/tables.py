@@ -15,6 +15,7 @@ import orjson
 from panal.resources import Resource
 
 from . import ages
+from .custom.resource import CustomResource
 from .rows import ROWS
 
 Object = dict[str, Any]
@@ -53,6 +54,8 @@ def table(resource: Resource, objects: Sequence[Object], *, now: str, include: s
     """The Table of these objects. `now` is RFC 3339; `include` says what each row carries of its object."""
     make = ROWS.get((resource.group, resource.plural))
     moment = ages.parse(now)
+    if isinstance(resource, CustomResource):
+        return _custom(resource, objects, moment, include)
     rows = []
     for obj in objects:
         cells = make(obj, moment) if make else [obj["metadata"].get("name", ""), ages.of(obj, moment)]
@@ -63,6 +66,19 @@ def table(resource: Resource, objects: Sequence[Object], *, now: str, include: s
         "metadata": {},
         "columnDefinitions": list(columns(resource.api_version, resource.plural)),
         "rows": rows,
+    }
+
+
+def _custom(resource: CustomResource, objects: Sequence[Object], moment: float, include: str) -> Object:
+    from .custom import columns as custom
+
+    name = {"name": "Name", "type": "string", "format": "name", "description": _NAME, "priority": 0}
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {},
+        "columnDefinitions": custom.columns(resource, name),
+        "rows": [_row(custom.cells(resource, obj, moment), obj, include) for obj in objects],
     }
 
 

@@ -47,6 +47,8 @@ class Watch:
     """None: the objects as they are stored."""
     bookmark: Callable[[int, bool], bytes]
     frame: Frame = encoding.event
+    present: Callable[[Item], Item] | None = None
+    """How a custom resource shows what is stored; None: as it is."""
     content_type: str = "application/json"
 
 
@@ -107,7 +109,14 @@ class Stream:
             return self._render("DELETED", _left(change.previous, change.revision), change)
         return None
 
+    def end(self) -> None:
+        """What is watched is no more what it was: the client lists and watches again."""
+        self.dropped = True
+        self._wake.set()
+
     def _render(self, kind: str, item: Item, change: Change) -> bytes:
+        if self._watch.present is not None:
+            item = self._watch.present(item)
         if self._watch.render is not None:
             return self._watch.render(kind, item)
         if kind == change.kind and item is change.item:
@@ -122,11 +131,18 @@ def _left(previous: Item, revision: int) -> Item:
 
 
 async def serve(
-    request: web.BaseRequest, watch: Watch, shelf: Shelf, current: list[Item], revision: Callable[[], int]
+    request: web.BaseRequest,
+    watch: Watch,
+    shelf: Shelf,
+    current: list[Item],
+    revision: Callable[[], int],
+    watchers: set[Callable[[], None]] | None = None,
 ) -> web.StreamResponse:
     """Answer with the stream until its time is over, the client goes, or it is too slow."""
     stream = Stream(watch)
     unsubscribe = shelf.subscribe(watch.selection.namespace, stream.offer)
+    if watchers is not None:
+        watchers.add(stream.end)
     try:
         try:
             _begin(stream, watch, shelf, current, revision())
@@ -136,6 +152,8 @@ async def serve(
         return await _send(request, stream, watch, revision, limit=watch.timeout)
     finally:
         unsubscribe()
+        if watchers is not None:
+            watchers.discard(stream.end)
 
 
 def _begin(stream: Stream, watch: Watch, shelf: Shelf, current: list[Item], revision: int) -> None:

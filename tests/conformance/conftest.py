@@ -59,7 +59,7 @@ class Answer:
     @property
     def warnings(self) -> list[str]:
         """The texts of the Warning headers."""
-        return [line.split(" ", 2)[2].strip('"').replace('\\"', '"') for line in self.headers.getall("Warning", [])]
+        return [line.split(" ", 2)[2][1:-1].replace('\\"', '"') for line in self.headers.getall("Warning", [])]
 
     @property
     def names(self) -> list[str]:

@@ -32,7 +32,7 @@ def decode(resource: CustomResource, obj: Object, field_validation: str, complet
 def _metadata(owner: Object, path: str, complete: bool) -> list[str]:
     unknown: list[str] = []
     try:
-        builtin.struct(schema().metadata(), owner["metadata"], unknown, complete)
+        builtin.read_struct(schema().metadata(), owner["metadata"], unknown, complete)
     except builtin.Mismatch as mismatch:
         mismatch.path.insert(0, path)
         raise

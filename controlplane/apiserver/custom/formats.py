@@ -1,4 +1,4 @@
-"""The formats of strings that schemas may ask for, as Kubernetes' validator knows them. Unknown ones are not checked."""
+"""The formats of strings that schemas may ask for, as Kubernetes' validator knows them. Others are not checked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from urllib.parse import urlsplit
 
 from panal import formats
 
-_DURATION = re.compile(r"-?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))*|0")
-_LONG_DURATION = re.compile(r"\d+\s*(nanosec|nanoseconds?|ms|milli\w*|micro\w*|s|sec\w*|m|min\w*|h|hours?|d|days?|w|weeks?)")
+_DURATION = re.compile(
+    r"-?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w))*|0"
+)
+_LONG_DURATION = re.compile(
+    r"\d+\s*(nanosec|nanoseconds?|ms|milli\w*|micro\w*|s|sec\w*|m|min\w*|h|hours?|d|days?|w|weeks?)"
+)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d([tT ])\d\d:\d\d:\d\d(\.\d+)?([zZ]|[+-]\d\d:?\d\d)")
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 _MAC = re.compile(r"([0-9A-Fa-f]{2}([:-])([0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})|([0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}")
-_HOSTNAME = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62}[a-zA-Z0-9])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62}[a-zA-Z0-9])?)*\.?")
+_HOSTNAME = re.compile(
+    r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62}[a-zA-Z0-9])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62}[a-zA-Z0-9])?)*\.?"
+)
 _HEX_COLOR = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
 
 

@@ -73,9 +73,7 @@ def _accepted(
     return names, conflict
 
 
-def _short_names(
-    wanted: Object, accepted: Object, resources: set[str], names: Object
-) -> tuple[str, str, str] | None:
+def _short_names(wanted: Object, accepted: Object, resources: set[str], names: Object) -> tuple[str, str, str] | None:
     own = set(accepted.get("shortNames") or ())
     found = wanted.get("shortNames") or []
     used = [name for name in found if name not in own and name in resources]

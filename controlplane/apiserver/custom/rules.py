@@ -37,7 +37,9 @@ _STANDARD = frozenset(
      "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes",
      "getSeconds", "getMilliseconds", "orValue", "hasValue", "value", "optMap", "of", "none", "or")
 )  # fmt: skip
-_MISSING = re.compile(r"\.\?|\[\?|\bcel\.bind\(|\b(?:all|exists|exists_one|existsOne|transform\w+)\(\s*\w+\s*,\s*\w+\s*,")
+_MISSING = re.compile(
+    r"\.\?|\[\?|\bcel\.bind\(|\b(?:all|exists|exists_one|existsOne|transform\w+)\(\s*\w+\s*,\s*\w+\s*,"
+)
 """What Kubernetes' CEL has and the library has not: optional access, bindings, comprehensions of two variables."""
 
 
@@ -69,7 +71,7 @@ def compiled(expression: str) -> Any:
         program = engine().compile(expression)
     except ValueError as error:
         raise Complaint(str(error).partition("': ")[2] or str(error)) from None
-    named = {name for name in program.functions if name.isidentifier()}
+    named = {name for name in program.functions() if name.isidentifier()}
     return program if named <= _STANDARD | functions.TABLE.keys() else None
 
 

@@ -64,7 +64,9 @@ def name_of(value: Any) -> str:
         return "integer"
     if isinstance(value, float):
         return "number"
-    return {str: "string", list: "array", dict: "object"}[type(value)]
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
 
 
 def _type(node: Node, value: Any, path: str) -> list[FieldError]:
@@ -102,14 +104,15 @@ def _combined(node: Node, value: Any, path: str) -> list[FieldError]:
         results = [_check(each, value, path) for each in branches]
         if all(results):
             errors.append(_composite(path, "must validate at least one schema (anyOf)"))
-            errors += min(results, key=len)
+            errors += sorted(results, key=len)[0]
     if branches := node.get("oneOf"):
         results = [_check(each, value, path) for each in branches]
         valid = sum(not each for each in results)
         if valid != 1:
             found = "Found none valid" if not valid else f"Found {valid} valid alternatives"
             errors.append(_composite(path, f"must validate one and only one schema (oneOf). {found}"))
-            errors += min((each for each in results if each), key=len, default=[])
+            failures = sorted((each for each in results if each), key=len)
+            errors += failures[0] if failures else []
     if branches := node.get("allOf"):
         results = [_check(each, value, path) for each in branches]
         if any(results):
@@ -189,9 +192,11 @@ def _object(node: Node, value: dict[str, Any], path: str, *, root: bool) -> list
         errors.append(too_many(path, len(value), int(limit)))
     properties, others = node.get("properties") or {}, node.get("additionalProperties")
     embedded = node.get("x-kubernetes-embedded-resource")
-    for name in node.get("required") or ():
-        if name not in value and not (root and name in ("metadata", "apiVersion", "kind")):
-            errors.append(required(f"{path}.{name}" if path else name))
+    errors += [
+        required(f"{path}.{name}" if path else name)
+        for name in node.get("required") or ()
+        if name not in value and not (root and name in ("metadata", "apiVersion", "kind"))
+    ]
     if embedded:
         errors += [required(f"{path}.{name}", "must not be empty") for name in ("apiVersion", "kind")
                    if not value.get(name)]  # fmt: skip

@@ -170,8 +170,47 @@ class CustomResourceDefinitionStrategy(StrictStrategy):
         stored = [item["name"] for item in obj["spec"].get("versions") or () if item.get("storage")]
         return {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
 
+    def prepare_for_delete(self, ctx: RequestContext, obj: Object) -> None:
+        """The definition stays until its objects are gone."""
+        from ..custom import naming
+
+        finalizers = obj["metadata"].setdefault("finalizers", [])
+        if naming.FINALIZER not in finalizers:
+            finalizers.append(naming.FINALIZER)
+        words = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+        status = obj.setdefault("status", {})
+        status["conditions"] = naming.with_condition(
+            list(status.get("conditions") or ()), "Terminating", "True", "InstanceDeletionPending", words, ctx.now
+        )
+
+    def _prepare_update(self, ctx: RequestContext, obj: Object, old: Object) -> None:
+        """A version that objects are stored in is noted."""
+        if ctx.subresource:
+            return
+        stored = list((obj.get("status") or {}).get("storedVersions") or ())
+        new = [each["name"] for each in obj["spec"].get("versions") or () if each.get("storage")]
+        if missing := [name for name in new if name not in stored]:
+            obj["status"] = {**(obj.get("status") or {}), "storedVersions": stored + missing}
+
+    def warnings(self, ctx: RequestContext, obj: Object, old: Object | None = None) -> list[str]:
+        from ..custom import definitions
+
+        return [] if ctx.subresource or (old and old["spec"] == obj["spec"]) else definitions.warnings(obj)
+
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.custom_resource_definition(obj)
+        from ..custom import definitions
+
+        return validation.custom_resource_definition(obj) + definitions.check(obj)
+
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        errors = self._validate(ctx, obj) if obj["spec"] != old["spec"] else []
+        now, was = obj["spec"], old["spec"]
+        conditions = (old.get("status") or {}).get("conditions") or ()
+        if any(each["type"] == "Established" and each["status"] == "True" for each in conditions):
+            errors += meta.immutable(now.get("scope"), was.get("scope"), "spec.scope")
+            errors += meta.immutable(now["names"].get("kind"), was["names"].get("kind"), "spec.names.kind")
+        errors += meta.immutable(now.get("group"), was.get("group"), "spec.group")
+        return errors + meta.immutable(now["names"].get("plural"), was["names"].get("plural"), "spec.names.plural")
 
 
 class APIServiceStrategy(StrictStrategy):
