@@ -1,4 +1,4 @@
-"""What is wrong with a CustomResourceDefinition's versions: schemas that are not structural, paths, patterns, rules. Pure.
+"""What is wrong with a CustomResourceDefinition: schemas not structural, paths, patterns, rules. Pure.
 
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 """
