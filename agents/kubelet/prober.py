@@ -17,7 +17,7 @@ from .podspec import ContainerSpec
 from .probes import Kind, Probe, State, fresh
 
 QUIET = 1.0
-"""Seconds after a container's start in which a failed probe is no news: hardly any program listens at once."""
+"""Seconds after a container's start in which a failed probe counts for nothing: hardly any program listens at once."""
 
 Verdict = Literal["failed", "errored", "warning"]
 Unhealthy = Callable[[ContainerSpec, Kind, Verdict, str], None]
@@ -115,9 +115,10 @@ class Prober:
             if self._ending and probe.kind != "readiness":
                 return
             outcome = await self._handlers.run(probe.spec, target, probe.timeout)
-            if due.counted and time.time() > began + QUIET:
+            too_soon = not outcome.success and time.time() <= began + QUIET
+            if due.counted and not too_soon:
                 self._tell(target.spec, probe.kind, outcome)
-            if outcome.errored:
+            if outcome.errored or too_soon:
                 state = probes.skipped(probe, state, due, began, time.time())
             else:
                 state = probes.result(probe, state, due, outcome.success, began, time.time())

@@ -100,3 +100,14 @@ async def test_of_a_pod_that_ends_only_readiness_is_asked() -> None:
     await until(lambda: handlers.asked)
     assert set(handlers.asked) == {"readiness"}
     prober.stop()
+
+
+async def test_a_program_that_does_not_listen_at_once_has_not_failed() -> None:
+    told: list[str] = []
+    began = time.time()
+    prober = Prober(Scripted(lambda _: False), lambda: None, lambda *words: told.append(words[2]))  # type: ignore[arg-type]
+    prober.follow({"c": (spec("liveness", failureThreshold=1), "", began)}, lambda _: None)
+    await until(lambda: prober.unhealthy() == {"c": "liveness"})
+    assert time.time() - began >= 1
+    assert told == ["failed"]
+    prober.stop()
