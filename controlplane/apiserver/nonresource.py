@@ -33,7 +33,7 @@ async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Q
     if path == "/.well-known/openid-configuration":
         return json(_configuration(parts))
     if path.startswith("/openapi/"):
-        return await _openapi(path, query, request)
+        return await _openapi(parts, path, query, request)
     if path == "/":
         return json({"paths": _PATHS})
     return None
@@ -52,18 +52,28 @@ def _health(name: str, query: Query) -> Answer:
     return text(f"{lines}{name} check passed\n")
 
 
-async def _openapi(path: str, query: Query, request: web.BaseRequest) -> Answer | None:
+async def _openapi(parts: Parts, path: str, query: Query, request: web.BaseRequest) -> Answer | None:
     """Documents of some megabytes: made beside the event loop, and kept by clients that know their hash."""
     from . import openapi
     from .protobuf import openapi as swagger
 
     if path == "/openapi/v3":
-        return _kept(orjson.dumps(await asyncio.to_thread(openapi.index)), query, request)
+        index = await asyncio.to_thread(openapi.index)
+        if len(parts.custom):
+            from .custom import openapi as custom
+
+            index = {"paths": {**index["paths"], **custom.paths(parts.custom)}}
+        return _kept(orjson.dumps(index), query, request)
     content_type = "application/json"
     try:
         if path != "/openapi/v2":
             document = path.removeprefix("/openapi/v3/")
-            body = await asyncio.to_thread(lambda: openapi.v3(document))
+            if len(parts.custom) and document not in openapi.group_versions():
+                from .custom import openapi as custom
+
+                body = custom.document(parts.custom, document)
+            else:
+                body = await asyncio.to_thread(lambda: openapi.v3(document))
         elif swagger.accepted(request.headers.get("Accept", "")):
             body, content_type = await asyncio.to_thread(openapi.v2_protobuf), swagger.MEDIA
         else:

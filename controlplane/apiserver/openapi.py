@@ -76,9 +76,9 @@ def v3(path: str) -> bytes:
     if path not in group_versions():
         raise KeyError(path)
     mine = [item for item in all_resources() if item.root == f"/{path}"]
-    paths: Node = {}
+    found: Node = {}
     for item in mine:
-        paths.update(_paths(item))
+        found.update(paths(item))
     wanted = {name for item in mine if (name := schema().definition_name(item))}
     wanted |= {_STATUS, _DELETE_OPTIONS, _PATCH}
     wanted |= {f"{name}List" for name in wanted if f"{name}List" in schema().names()}
@@ -87,7 +87,7 @@ def v3(path: str) -> bytes:
         {
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": VERSION["gitVersion"]},
-            "paths": paths,
+            "paths": found,
             "components": {"schemas": components},
         },
         option=orjson.OPT_SORT_KEYS,
@@ -109,16 +109,16 @@ def v2_protobuf() -> bytes:
 
 
 def _swagger() -> Node:
-    paths: Node = {}
+    every: Node = {}
     for item in all_resources():
-        paths.update({path: _swagger_path(found) for path, found in _paths(item).items()})
+        every.update({path: _swagger_path(found) for path, found in paths(item).items()})
     definitions = {
         name: _plain_references(_convert(schema().definition(name), "#/definitions/")) for name in schema().names()
     }
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": VERSION["gitVersion"]},
-        "paths": paths,
+        "paths": every,
         "definitions": definitions,
     }
 
@@ -184,21 +184,21 @@ def _convert(node: Node, prefix: str) -> Node:
     return made
 
 
-def _paths(resource: Resource) -> Node:
+def paths(resource: Resource) -> Node:
     """The paths of a resource and its subresources, as OpenAPI 3.0 path items."""
     everywhere = resource.root + "/" + resource.plural
     base = f"{resource.root}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else everywhere
-    paths: Node = {}
+    made: Node = {}
     if collection := _operations(resource, ("list", "create", "deletecollection")):
-        paths[base] = {**collection, "parameters": _in_path(base)}
+        made[base] = {**collection, "parameters": _in_path(base)}
     if resource.namespaced and "list" in resource.verbs:
-        paths[everywhere] = {**_operations(resource, ("list",)), "parameters": []}
+        made[everywhere] = {**_operations(resource, ("list",)), "parameters": []}
     if single := _operations(resource, ("get", "update", "patch", "delete")):
-        paths[f"{base}/{{name}}"] = {**single, "parameters": _in_path(f"{base}/{{name}}")}
+        made[f"{base}/{{name}}"] = {**single, "parameters": _in_path(f"{base}/{{name}}")}
     if "status" in resource.subresources:
         path = f"{base}/{{name}}/status"
-        paths[path] = {**_operations(resource, ("get", "update", "patch")), "parameters": _in_path(path)}
-    return paths
+        made[path] = {**_operations(resource, ("get", "update", "patch")), "parameters": _in_path(path)}
+    return made
 
 
 def _in_path(path: str) -> list[Node]:

@@ -249,3 +249,27 @@ async def test_custom_objects_survive_the_server(api: Api, namespace: str, targe
     target.own.stop(signal.SIGKILL)
     target.own.start()
     assert (await api.get(f"{widgets}/w")).ok().body["spec"]["color"] == "red"
+
+
+async def test_the_schema_is_published_for_kubectl_explain(api: Api, namespace: str) -> None:
+    group, _ = await defined(api, namespace)
+    index = (await api.get("/openapi/v3")).ok().body["paths"]
+    document = (await api.get(index[f"apis/{group}/v1"]["serverRelativeURL"])).ok().body
+    kinds = [
+        node
+        for node in document["components"]["schemas"].values()
+        if {"group": group, "version": "v1", "kind": "Widget"} in node.get("x-kubernetes-group-version-kind", ())
+    ]
+    assert kinds[0]["properties"]["spec"]["properties"]["size"]["maximum"] == 10
+
+
+async def test_schemas_that_are_not_structural_are_refused(api: Api, namespace: str) -> None:
+    made = definition(f"{namespace}.example.com")
+    made["spec"]["versions"][0]["schema"] = {
+        "openAPIV3Schema": {"type": "object", "properties": {"a": {"type": "array"}, "b": {"pattern": "("}}}
+    }
+    message = (await api.create(DEFINITIONS, made)).message
+    where = "spec.versions[0].schema.openAPIV3Schema.properties"
+    assert f"{where}[a].items: Required value: must be specified" in message
+    assert f"{where}[b].type: Required value: must not be empty for specified object fields" in message
+    assert f'{where}[b].pattern: Invalid value: "("' in message
