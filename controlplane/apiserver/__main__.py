@@ -12,8 +12,6 @@ import sys
 import time
 from collections.abc import Sequence
 
-from aiohttp import web
-
 from panal import log
 from panal.tasks import run_until_signal
 
@@ -27,6 +25,7 @@ from .allocation import Ranges
 from .authn import Authenticator
 from .authz import Authorizer
 from .cache import Cache
+from .connections import Server
 from .context import Parts
 from .custom.lifecycle import Lifecycle
 from .custom.served import Served
@@ -40,8 +39,6 @@ from .webhooks import Webhooks
 
 _log = logging.getLogger(__name__)
 
-_KEEPALIVE = 3600.0
-"""Seconds an idle connection stays open: clients close theirs first, so that no request meets a closing socket."""
 _BACKLOG = 1024
 
 
@@ -83,7 +80,7 @@ async def _run(chosen: Options) -> None:
             port = listener.getsockname()[1]
             await kubernetesservice.publish(parts, port)
             application = Application(parts, f"{chosen.advertise_address}:{port}")
-            server = web.Server(application, keepalive_timeout=_KEEPALIVE, access_log=None, handler_cancellation=True)
+            server = Server(application)
             loop = asyncio.get_running_loop()
             listening = [
                 await loop.create_server(server, sock=each, ssl=context, backlog=_BACKLOG)

@@ -93,6 +93,8 @@ class Shelf:
         """Watches since this revision, or a later one, can be served."""
         self.revision = oldest
         """The last change of anything here."""
+        self.sent = 0
+        """Changes offered to subscribers."""
         self._items: dict[str, dict[str, Item]] = {}
         self._sorted: dict[str, list[Item] | None] = {}
         self._window: deque[Change] = deque()
@@ -168,6 +170,7 @@ class Shelf:
             self.oldest = self._window.popleft().revision
         for namespace, subscriber in tuple(self._subscribers):
             if not namespace or namespace == change.item.namespace:
+                self.sent += 1
                 subscriber(change)
 
 

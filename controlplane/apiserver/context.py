@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from .authn import Authenticator, User
 from .authz import Authorizer
 from .cache import Cache
 from .custom.served import Served
+from .measured import Measured
 from .negotiation import Form
 from .options import Options
 from .reading import Reader
@@ -46,6 +47,7 @@ class Parts:
     now: Callable[[], float]
     """Seconds since the epoch."""
     rng: random.Random
+    measured: Measured = field(default_factory=Measured)
 
 
 @dataclass(frozen=True)

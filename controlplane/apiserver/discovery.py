@@ -88,6 +88,15 @@ def serve(path: str, form: Form, address: str, known: str = "", custom: Served |
     return None
 
 
+def paths() -> list[str]:
+    """Where discovery answers."""
+    found = ["/api", "/api/v1", "/apis"]
+    for entry in _known()["groups"]:
+        root = f"/apis/{entry['name']}"
+        found += [root, *(f"{root}/{version}" for version in entry["versions"])]
+    return found
+
+
 def _group(entry: dict[str, Any]) -> dict[str, Any]:
     name = entry["name"]
     versions = [{"groupVersion": f"{name}/{version}", "version": version} for version in entry["versions"]]

@@ -8,15 +8,10 @@ import hashlib
 import orjson
 from aiohttp import web
 
-from . import discovery
-from .answers import Answer, json, text
+from . import discovery, health
+from .answers import Answer, json
 from .context import Parts
 from .request import Query, Target
-
-_CHECKS = (
-    "ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles",
-    "poststarthook/scheduling/bootstrap-system-priority-classes",
-)  # fmt: skip
 
 
 async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Query) -> Answer | None:
@@ -24,8 +19,8 @@ async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Q
     path = target.path.rstrip("/") or "/"
     if request.method not in ("GET", "HEAD"):
         return None
-    if path in ("/healthz", "/livez", "/readyz"):
-        return _health(path[1:], query)
+    if path.startswith(("/healthz", "/livez", "/readyz")):
+        return await health.serve(parts, path[1:], query)
     if path == "/version":
         return json(discovery.VERSION)
     if path == "/openid/v1/jwks":
@@ -35,21 +30,24 @@ async def serve(parts: Parts, request: web.BaseRequest, target: Target, query: Q
     if path.startswith("/openapi/"):
         return await _openapi(parts, path, query, request)
     if path == "/":
-        return json({"paths": _PATHS})
+        return json({"paths": _paths()})
     return None
 
 
-_PATHS = [
-    "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2",
-    "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version",
-]  # fmt: skip
-
-
-def _health(name: str, query: Query) -> Answer:
-    if "verbose" not in query:
-        return text("ok")
-    lines = "".join(f"[+]{check} ok\n" for check in _CHECKS)
-    return text(f"{lines}{name} check passed\n")
+def _paths() -> list[str]:
+    """What `kubectl get --raw /` shows."""
+    checks = [
+        f"/{name}{rest}" for name, known in health.CHECKS.items() for rest in ("", *(f"/{each}" for each in known))
+    ]
+    others = [
+        "/.well-known/openid-configuration",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/version",
+    ]
+    return sorted([*others, *checks, *discovery.paths()])
 
 
 async def _openapi(parts: Parts, path: str, query: Query, request: web.BaseRequest) -> Answer | None:

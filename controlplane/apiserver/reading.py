@@ -70,6 +70,10 @@ class Reader:
         self._cache = cache
         self._store = store
 
+    async def probe(self) -> None:
+        """Read from the store. Raises what goes wrong."""
+        await self._store.get(keys.ROOT + "health")
+
     def shelf(self, resource: Resource) -> Shelf:
         return self._cache.shelf(keys.location(resource))
 

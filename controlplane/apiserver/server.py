@@ -15,18 +15,23 @@ from aiohttp import web
 from panal import resources
 from panal.errors import MethodNotSupported, NotFound, StatusError
 
-from . import answers, discovery, handlers, impersonation, metricsapi, reviews, streams, subresources
+from . import answers, discovery, handlers, impersonation, inflight, metricsapi, reviews, streams, subresources
 from .answers import Answer
 from .authn import User
 from .authz import Attributes
 from .context import Call, Parts
 from .custom.resource import CustomResource
 from .handlers import Handler
+from .inflight import Places
+from .measured import labels_of
 from .negotiation import JSON, Form, accept
 from .nonresource import serve as serve_path
 from .request import Query, Target, parse
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN = Target("get", "")
+"""Of a request whose path leads nowhere."""
 
 
 class Application:
@@ -35,11 +40,18 @@ class Application:
     def __init__(self, parts: Parts, address: str) -> None:
         self._parts = parts
         self._address = address
+        options = parts.options
+        self._places = Places(options.max_requests_inflight, options.max_mutating_requests_inflight)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        began = time.perf_counter()
         media = "application/json"
+        target = _UNKNOWN
         try:
-            answer = await self._answer(request)
+            path, _, text = request.path_qs.partition("?")
+            query = Query(text)
+            target = parse(request.method, path, query)
+            answer = await self._answer(request, target, query)
         except StatusError as error:
             answer = answers.failure(error)
         except (ConnectionError, TimeoutError):
@@ -48,27 +60,64 @@ class Application:
             _log.exception("%s %s failed", request.method, request.path)
             answer = answers.failure(StatusError("Internal error occurred: see the server's log"))
         if isinstance(answer, web.StreamResponse):
+            self._count(request, target, answer.status, None, 0)
             return answer
+        self._count(request, target, answer.status, time.perf_counter() - began, len(answer.body))
         encodings = request.headers.get("Accept-Encoding", "")
         accepted = request.headers.get("Accept", "")
         if "yaml" in accepted or "protobuf" in accepted:
             media = _media(request)
         return await answers.response(answer, media=media, gzip_accepted="gzip" in encodings)
 
-    async def _answer(self, request: web.BaseRequest) -> Answer | web.StreamResponse:
-        path, _, text = request.path_qs.partition("?")
-        query = Query(text)
-        target = parse(request.method, path, query)
+    def _count(self, request: web.BaseRequest, target: Target, code: int, seconds: float | None, size: int) -> None:
+        media = request.headers.get("Content-Type", "") if target.verb == "patch" else ""
+        self._parts.measured.request(labels_of(target, media), code, seconds, size)
+
+    async def _answer(self, request: web.BaseRequest, target: Target, query: Query) -> Answer | web.StreamResponse:
         user = self._authenticate(request)
-        self._parts.authorizer.require(user, Attributes.of(target))
-        if not target.resource:
-            return await self._path(request, target, query)
-        return await self._resource(request, target, query, user)
+        of = inflight.kind(target)
+        if not of:
+            labels = labels_of(target)
+            self._parts.measured.long_running(labels, 1)
+            try:
+                return await self._allowed(request, target, query, user)
+            finally:
+                self._parts.measured.long_running(labels, -1)
+        if not self._places.enter(of, user):
+            self._parts.measured.refused(labels_of(target))
+            return inflight.refused()
+        try:
+            return await self._allowed(request, target, query, user)
+        finally:
+            self._places.leave(of)
+
+    async def _allowed(
+        self, request: web.BaseRequest, target: Target, query: Query, user: User
+    ) -> Answer | web.StreamResponse:
+        """The answer for a known user, if he may have it. Raises Forbidden."""
+        try:
+            self._parts.authorizer.require(user, Attributes.of(target))
+        except StatusError:
+            self._parts.measured.authorized("denied")
+            raise
+        self._parts.measured.authorized("allowed")
+        if target.resource:
+            return await self._resource(request, target, query, user)
+        if target.path == "/metrics" and request.method == "GET":
+            from . import exposition
+
+            return exposition.answer(self._parts, self._places)
+        return await self._path(request, target, query)
 
     def _authenticate(self, request: web.BaseRequest) -> User:
         transport = request.transport
         certificate = transport.get_extra_info("peercert") if transport is not None else None
-        user = self._parts.authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+        try:
+            user = self._parts.authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+        except StatusError:
+            self._parts.measured.authenticated("failure")
+            raise
+        self._parts.measured.authenticated("success")
         wanted = impersonation.requested(request.headers.items())
         if wanted is None:
             return user

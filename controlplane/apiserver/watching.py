@@ -1,13 +1,14 @@
 """Watches: a stream of changes to one client.
 
 A subscriber filters changes as they happen and keeps the ready lines; one task a client writes them. A client that
-reads too slowly is dropped: its connection ends, it lists and watches again.
+reads too slowly is dropped: its connection ends, it lists and watches again. What was there before the watch is made
+into lines while it is sent, so that a long beginning waits nowhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,10 @@ from .cache import Change, Item, Shelf
 from .reading import Selection
 
 PENDING_LIMIT = 8 * 1024 * 1024
-"""Bytes that wait for one slow client at most."""
+"""Bytes of changes that wait for one slow client at most."""
+
+CHUNK = 128 * 1024
+"""Bytes of the beginning that are made at a time."""
 
 BOOKMARK_SECONDS = 60.0
 """About once a minute, as Kubernetes does: a client that resumes after a quiet hour must not get 410."""
@@ -71,18 +75,24 @@ class Stream:
         self._size = 0
         self._wake = asyncio.Event()
         self.dropped = False
+        self.drop: Callable[[], None] = lambda: None
+        """Ends the connection, even while a write to it waits."""
 
     def offer(self, change: Change) -> None:
         """Keep the change's line if the client is to see it."""
-        line = self._line(change)
+        line = self.line(change)
         if line is not None:
             self.add(line)
 
     def add(self, line: bytes) -> None:
+        if self.dropped:
+            return
         self._lines.append(line)
         self._size += len(line)
         if self._size > PENDING_LIMIT:
             self.dropped = True
+            self._lines = []
+            self.drop()
         self._wake.set()
 
     async def take(self, timeout: float) -> bytes:
@@ -95,7 +105,8 @@ class Stream:
         lines, self._lines, self._size = b"".join(self._lines), [], 0
         return lines
 
-    def _line(self, change: Change) -> bytes | None:
+    def line(self, change: Change) -> bytes | None:
+        """What the client sees of a change, None if nothing."""
         chosen = self._watch.selection
         if chosen.everything:
             return self._render(change.kind, change.item, change)
@@ -140,36 +151,54 @@ async def serve(
 ) -> web.StreamResponse:
     """Answer with the stream until its time is over, the client goes, or it is too slow."""
     stream = Stream(watch)
+    if (transport := request.transport) is not None:
+        stream.drop = transport.abort
+    limit = watch.timeout
+    try:
+        first = _beginning(stream, watch, shelf, current, revision())
+    except Gone as gone:
+        limit, first = 0.0, iter((watch.frame("ERROR", orjson.dumps(gone.status())),))
     unsubscribe = shelf.subscribe(watch.selection.namespace, stream.offer)
     if watchers is not None:
         watchers.add(stream.end)
     try:
-        try:
-            _begin(stream, watch, shelf, current, revision())
-        except Gone as gone:
-            stream.add(watch.frame("ERROR", orjson.dumps(gone.status())))
-            return await _send(request, stream, watch, revision, limit=0.0)
-        return await _send(request, stream, watch, revision, limit=watch.timeout)
+        return await _send(request, stream, watch, first, revision, limit=limit)
     finally:
         unsubscribe()
         if watchers is not None:
             watchers.discard(stream.end)
 
 
-def _begin(stream: Stream, watch: Watch, shelf: Shelf, current: list[Item], revision: int) -> None:
-    if watch.since is not None:
-        for change in shelf.changes(watch.since):
-            if not watch.selection.namespace or watch.selection.namespace == change.item.namespace:
-                stream.offer(change)
-        return
+def _beginning(stream: Stream, watch: Watch, shelf: Shelf, current: list[Item], revision: int) -> Iterator[bytes]:
+    """The lines that come before what happens from now on. Raises Gone."""
+    if watch.since is None:
+        return _present(watch, current, revision)
+    changes = shelf.changes(watch.since)
+    namespace = watch.selection.namespace
+    return _past(stream, [each for each in changes if not namespace or namespace == each.item.namespace])
+
+
+def _present(watch: Watch, current: list[Item], revision: int) -> Iterator[bytes]:
     for item in current:
-        stream.add(watch.render("ADDED", item) if watch.render else encoding.event("ADDED", item.body))
+        yield watch.render("ADDED", item) if watch.render else encoding.event("ADDED", item.body)
     if watch.initial_events_end:
-        stream.add(watch.bookmark(revision, True))
+        yield watch.bookmark(revision, True)
+
+
+def _past(stream: Stream, changes: list[Change]) -> Iterator[bytes]:
+    for change in changes:
+        if (line := stream.line(change)) is not None:
+            yield line
 
 
 async def _send(
-    request: web.BaseRequest, stream: Stream, watch: Watch, revision: Callable[[], int], *, limit: float
+    request: web.BaseRequest,
+    stream: Stream,
+    watch: Watch,
+    first: Iterator[bytes],
+    revision: Callable[[], int],
+    *,
+    limit: float,
 ) -> web.StreamResponse:
     loop = asyncio.get_running_loop()
     response = web.StreamResponse(headers={"Content-Type": watch.content_type, "Cache-Control": "no-cache, private"})
@@ -177,6 +206,8 @@ async def _send(
     await response.prepare(request)
     deadline = loop.time() + limit
     marked = revision()
+    for chunk in _chunks(first):
+        await response.write(chunk)
     while not stream.dropped:
         left = deadline - loop.time()
         data = await stream.take(max(0.0, min(left, BOOKMARK_SECONDS) if watch.bookmarks else left))
@@ -191,3 +222,16 @@ async def _send(
     with suppress(ConnectionError, StatusError):
         await response.write_eof()
     return response
+
+
+def _chunks(lines: Iterator[bytes]) -> Iterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size >= CHUNK:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
