@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -155,16 +156,29 @@ def _try_nft(nft: str) -> None:
         raise OSError(0, f"nft refuses NAT rules here: {first}")
 
 
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def _in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Fork, run `work`, read its answer. An answer that did not come is an empty one."""
+    """Fork, run `work`, read its answer. An answer that did not come is an empty one.
+
+    An interruption ends the child, which must not do what its parent does about one, also as it is being born.
+    """
     read, write = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.close(read)
-            os.write(write, json.dumps(work()).encode())
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    try:
+        if (child := os.fork()) == 0:
+            try:
+                for number in INTERRUPTIONS:
+                    signal.signal(number, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                os.close(read)
+                os.write(write, json.dumps(work()).encode())
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(write)
     with open(read, "rb") as file:
         raw = file.read(LIMIT)
