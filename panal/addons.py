@@ -111,10 +111,16 @@ def _controller_manager(config: ClusterConfig, paths: ClusterPaths) -> Object:
         [
             f"--kubeconfig={kubeconfig}",
             f"--root-ca-file={paths.pki}/ca.crt",
+            f"--cluster-signing-cert-file={paths.pki}/ca.crt",
+            f"--cluster-signing-key-file={paths.pki}/ca.key",
             f"--cluster-cidr={config.pod_cidr}",
             f"--service-cluster-ip-range={config.service_cidr}",
         ],
-        {"kubeconfig": (kubeconfig, "File", True), "ca": (paths.pki / "ca.crt", "File", True)},
+        {
+            "kubeconfig": (kubeconfig, "File", True),
+            "ca": (paths.pki / "ca.crt", "File", True),
+            "ca-key": (paths.pki / "ca.key", "File", True),
+        },
         resources={"requests": {"cpu": "200m"}},
     )
 

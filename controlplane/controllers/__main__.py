@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog=COMPONENT, description=__doc__, allow_abbrev=False)
     found.add_argument("--kubeconfig", required=True, help="how to reach the API server")
     found.add_argument("--root-ca-file", default="", help="published as kube-root-ca.crt in every namespace")
+    found.add_argument("--cluster-signing-cert-file", default="", help="the CA that signs certificate requests")
+    found.add_argument("--cluster-signing-key-file", default="", help="the CA's key")
     found.add_argument("--cluster-cidr", default="", help="range of pod addresses; nodes bring their own part of it")
     found.add_argument("--service-cluster-ip-range", default="", help="range of Service addresses")
     found.add_argument("--node-monitor-grace-period", type=seconds, default=40.0, help="silence of a node that counts")
@@ -62,6 +64,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         names = chosen(options.controllers.split(","))
         ca = Path(options.root_ca_file).read_text() if options.root_ca_file else ""
+        signer = [options.cluster_signing_cert_file, options.cluster_signing_key_file]
+        signing, key = [Path(path).read_text() if path else "" for path in signer]
         election = leaderelection.from_flags(options)
         client = Client.from_kubeconfig(options.kubeconfig, user_agent=COMPONENT)
     except (OSError, ValueError) as error:
@@ -69,6 +73,8 @@ def main(argv: Sequence[str]) -> int:
         return 1
     settings = Settings(
         root_ca=ca,
+        signing_certificate=signing,
+        signing_key=key,
         terminated_pods=options.terminated_pod_gc_threshold,
         node_grace=options.node_monitor_grace_period,
         service_cidr=options.service_cluster_ip_range,

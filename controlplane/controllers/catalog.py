@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .certificates.reconcile import Certificates
 from .context import Context, Loop
 from .cronjob.reconcile import CronJobs
 from .daemonset.reconcile import DaemonSets
@@ -39,6 +40,7 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("horizontal-pod-autoscaler-controller", HorizontalPodAutoscalers),
     ("disruption-controller", Disruption),
     ("resourcequota-controller", Quotas),
+    ("certificatesigningrequest-signing-controller", Certificates),
     ("clusterrole-aggregation-controller", RoleAggregation),
     ("endpointslice-controller", EndpointSlices),
     ("endpoints-controller", Endpoints),

@@ -30,6 +30,9 @@ class Settings:
     """Seconds of silence after which a node counts as unreachable."""
     service_cidr: str = ""
     cluster_cidr: str = ""
+    signing_certificate: str = ""
+    signing_key: str = field(default="", repr=False)
+    """What signs CertificateSigningRequests, PEM; empty signs none."""
     terminated_pods: int = 12500
     """Finished pods that are kept in the whole cluster; nought keeps all."""
     pod_gc_quarantine: float = 40.0
