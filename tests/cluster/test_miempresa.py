@@ -189,7 +189,7 @@ def test_a_brain_killed_comes_back(miempresa: Cluster, component: str) -> None:
 
 def test_cluster_dns_and_ingress_killed_come_back(miempresa: Cluster) -> None:
     page_again(miempresa)
-    miempresa.kill("cluster-dns", "--cluster-domain")
+    miempresa.kill("cluster-dns", "-conf")
     miempresa.kill("ingress", "--publish-status-address")
     page_again(miempresa)
 
