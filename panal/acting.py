@@ -42,6 +42,7 @@ ACTS: dict[str, str] = {
     "limitranges": _ADMISSION,
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _ADMISSION,
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _ADMISSION,
+    "customresourcedefinitions.apiextensions.k8s.io": "API server (serves their objects)",
     "resourcequotas": f"{_ADMISSION}, {_CONTROLLERS} (status)",
     "priorityclasses.scheduling.k8s.io": f"{_ADMISSION}, scheduler",
     "poddisruptionbudgets.policy": f"API server (evictions), {_CONTROLLERS} (status)",

@@ -76,9 +76,30 @@ def track_update(
 def _entries(metadata: Object, old: Object | None) -> list[Entry]:
     """The entries to start from: those sent, none for a reset (`[{}]`), else those of the old object."""
     sent = metadata.get("managedFields")
-    if sent:
-        return [] if sent == [{}] else list(sent)
+    if sent == [{}]:
+        return []
+    if sent and all(map(_readable, sent)):
+        return list(sent)
     return [] if old is None else list(old["metadata"].get("managedFields") or ())
+
+
+def _readable(entry: Entry) -> bool:
+    """Whether a client's entry is one: who sends others keeps those that are stored."""
+    return (
+        entry.get("operation") in ("Apply", "Update")
+        and entry.get("fieldsType") == "FieldsV1"
+        and _is_set(entry.get("fieldsV1"), 0)
+    )
+
+
+_DEPTH = 100
+"""Levels of a set of fields at most."""
+
+
+def _is_set(node: Any, depth: int) -> bool:
+    if type(node) is not dict or depth > _DEPTH:
+        return False
+    return all((key == "." or key[1:2] == ":") and _is_set(below, depth + 1) for key, below in node.items())
 
 
 def _store(metadata: Object, entries: list[Entry]) -> None:

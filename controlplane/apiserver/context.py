@@ -5,17 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
-from panal.errors import BadRequest, Invalid
 from panal.resources import Resource
 
+from . import requestoptions
 from .authn import Authenticator, User
 from .authz import Authorizer
 from .cache import Cache
 from .custom.served import Served
+from .decode import FieldValidation
 from .measured import Measured
 from .negotiation import Form
 from .options import Options
@@ -71,8 +72,8 @@ class Call:
         self, name: str | None = None, *, dry_run: bool | None = None, subresource: str | None = None
     ) -> RequestContext:
         """For the strategies. Raises Invalid, BadRequest for parameters that make no sense."""
-        if self.query.get("dryRun") not in ("", "All"):
-            raise _bad_dry_run(self.query.get("dryRun"))
+        if dry_run is None and (errors := requestoptions.dry_run(self.query.get("dryRun"))):
+            raise requestoptions.refused("CreateOptions", errors)
         return RequestContext(
             user=self.user.name,
             namespace=self.namespace,
@@ -89,30 +90,11 @@ class Call:
     def manager(self) -> str:
         """The field manager: as given, else the client's name from its User-Agent."""
         given = self.query.get("fieldManager")
-        if len(given) > _MANAGER_LIMIT:
-            raise BadRequest("fieldManager may not be more than 128 characters")
+        if errors := requestoptions.manager(given):
+            raise requestoptions.refused("CreateOptions", errors)
         return given or self.http.headers.get("User-Agent", "").partition("/")[0][:_MANAGER_LIMIT] or "unknown"
 
     @property
-    def field_validation(self) -> str:
-        value = self.query.get("fieldValidation")
-        if value not in ("", "Ignore", "Warn", "Strict"):
-            kind = "PatchOptions" if self.target.verb == "patch" else f"{self.target.verb.capitalize()}Options"
-            message = f'Unsupported value: "{value}": supported values: "", "Ignore", "Strict", "Warn"'
-            raise _invalid_option(kind, "fieldValidation", message)
-        return value or "Warn"
-
-
-def _bad_dry_run(value: str) -> Invalid:
-    return _invalid_option("CreateOptions", "dryRun", f'Unsupported value: "{value}": supported values: "All"')
-
-
-def _invalid_option(kind: str, field: str, message: str) -> Invalid:
-    return Invalid(
-        f'{kind}.meta.k8s.io "" is invalid: {field}: {message}',
-        details={
-            "group": "meta.k8s.io",
-            "kind": kind,
-            "causes": [{"reason": "FieldValueNotSupported", "message": message, "field": field}],
-        },
-    )
+    def field_validation(self) -> FieldValidation:
+        """`Warn` where nothing is said."""
+        return cast(FieldValidation, self.query.get("fieldValidation") or "Warn")

@@ -44,6 +44,9 @@ class Mismatch(Exception):
         return f"json: cannot unmarshal {self.found} into {where} of type {self.wanted}"
 
 
+STRICT = "strict decoding error: "
+
+
 def decode(
     resource: Resource, obj: dict[str, Any], field_validation: FieldValidation = "Ignore", *, complete: bool = True
 ) -> list[str]:
@@ -75,7 +78,7 @@ def complain(resource: Resource, unknown: list[str], field_validation: str) -> l
         return []
     if field_validation == "Strict":
         fields = ", ".join(f'unknown field "{name}"' for name in unknown)
-        raise BadRequest(cannot(resource, f"strict decoding error: {fields}"))
+        raise BadRequest(cannot(resource, f"{STRICT}{fields}"))
     return [f'unknown field "{name}"' for name in unknown]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from panal.errors import BadRequest, Conflict, Invalid, conflict
 from panal.resources import Resource
 
+from . import requestoptions
+from .fielderrors import bad, not_supported
 from .request import Query
 from .strategy import RequestContext, Strategy
 
@@ -49,12 +51,18 @@ class DeleteOptions:
             propagation = "Orphan" if orphan else "Background"
         if propagation and propagation not in _POLICIES:
             raise _bad_policy(str(propagation))
+        if given.get("propagationPolicy") and orphan is not None:
+            both = "orphanDependents and deletionPropagation cannot be both set"
+            raise requestoptions.refused("DeleteOptions", [bad("propagationPolicy", propagation, both)])
+        dry_run = given.get("dryRun") or ([query.get("dryRun")] if query.get("dryRun") else [])
+        if dry_run not in ([], ["All"]):
+            raise requestoptions.refused("DeleteOptions", [not_supported("dryRun", dry_run, ("All",))])
         return cls(
             grace_seconds=None if grace is None else max(grace, 0),
             uid=str(preconditions.get("uid") or ""),
             revision=str(preconditions.get("resourceVersion") or ""),
             propagation=propagation or "",
-            dry_run=bool(given.get("dryRun")) or query.get("dryRun") == "All",
+            dry_run=bool(dry_run),
         )
 
     def as_mapping(self) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def invalid(kind: str, group: str, name: str, errors: Sequence[FieldError]) -> I
     details: dict[str, Any] = {
         **({"name": name} if name else {}),
         **({"group": group} if group else {}),
-        "kind": kind,
+        **({"kind": kind} if kind else {}),
         "causes": [
             {
                 "reason": error.reason,

@@ -6,7 +6,7 @@ Each handler takes a `Call` and returns an `Answer`, or a stream for a watch. Su
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +16,18 @@ from aiohttp import web
 from panal.errors import BadRequest, MethodNotSupported, StatusError
 from panal.selectors import parse_fields
 
-from . import bodies, encoding, forms, patching, watching
+from . import bodies, encoding, forms, patching, requestoptions, watching
 from .answers import Answer
 from .clock import timestamp
 from .context import Call, Parts
 from .custom.resource import CustomResource
+from .decode import STRICT, cannot, decode
 from .deletion import DeleteOptions
 from .listoptions import for_watch, too_large
+from .negotiation import PROTOBUF
 from .reading import selection
 from .registry import Object, Written
+from .repeated import repeated, strict
 from .revisions import parse_revision
 from .strategy import RequestContext, Strategy, strategy_for
 
@@ -116,25 +119,38 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
 async def create(parts: Parts, call: Call) -> Answer:
     if isinstance(call.resource, CustomResource) and call.resource.terminating:
         raise MethodNotSupported("create not allowed while custom resource definition is terminating", details={})
-    obj = await _body(call)
+    requestoptions.check("create", call.query)
+    obj, told = await _body(call)
     context = call.context(name="")
     written = await parts.registry.create(context, call.resource, obj, field_validation=call.field_validation)
-    return _written(call, written)
+    return _written(call, written, told)
 
 
-async def _body(call: Call) -> Object:
-    raw = await bodies.read(call.http)
-    if isinstance(call.resource, CustomResource) and "protobuf" in bodies.media_type(call.http):
+async def _body(call: Call) -> tuple[Object, list[str]]:
+    """The object sent, and what to warn of: fields that it says more than once."""
+    raw, media = await bodies.read(call.http), bodies.media_type(call.http)
+    if isinstance(call.resource, CustomResource) and "protobuf" in media:
         raise bodies.unsupported("application/json, application/yaml")
-    return bodies.decode(raw, bodies.media_type(call.http), call.resource.kind, call.resource.api_version)
+    obj = bodies.decode(raw, media, call.resource.kind, call.resource.api_version)
+    told = [] if media == PROTOBUF else _repeated(call, raw, media)
+    if told and call.field_validation == "Strict":
+        unknown = decode(call.resource, orjson.loads(orjson.dumps(obj)), "Warn")
+        raise BadRequest(cannot(call.resource, STRICT + strict([*told, *unknown])))
+    return obj, told
 
 
-def _written(call: Call, written: Written) -> Answer:
-    return Answer(one(call, written.body), 201 if written.created else 200, warnings=written.warnings)
+def _repeated(call: Call, raw: bytes, media: str) -> list[str]:
+    return [] if call.field_validation == "Ignore" else repeated(raw, media)
+
+
+def _written(call: Call, written: Written, told: Sequence[str] = ()) -> Answer:
+    warnings = (*told, *written.warnings)
+    return Answer(one(call, written.body), 201 if written.created else 200, warnings=warnings)
 
 
 async def update(parts: Parts, call: Call) -> Answer:
-    obj = await _body(call)
+    requestoptions.check("update", call.query)
+    obj, told = await _body(call)
     _check_name(call, obj)
     create_if_missing = None
     if strategy_for(call.resource).allow_create_on_update and not call.target.subresource:
@@ -146,7 +162,7 @@ async def update(parts: Parts, call: Call) -> Answer:
         create=create_if_missing,
         field_validation=call.field_validation,
     )
-    return _written(call, written)
+    return _written(call, written, told)
 
 
 def _check_name(call: Call, obj: Object) -> None:
@@ -163,18 +179,32 @@ def _check_name(call: Call, obj: Object) -> None:
 async def patch(parts: Parts, call: Call) -> Answer:
     media = bodies.media_type(call.http)
     raw = await bodies.read(call.http)
+    requestoptions.check("patch", call.query, apply=media == patching.APPLY)
     if media == patching.APPLY:
         return await _apply(parts, call, raw)
     if isinstance(call.resource, CustomResource) and media == patching.STRATEGIC:
         raise bodies.unsupported(", ".join((patching.JSON_PATCH, patching.MERGE, patching.APPLY)))
     change = patching.change(patching.supported(media), raw, call.resource)
-    written = await parts.registry.update(call.context(), call.resource, change, field_validation=call.field_validation)
-    return _written(call, written)
+    told = _repeated(call, raw, media)
+    if told and call.field_validation == "Strict":
+        raise patching.unfit(media, raw, {}, STRICT + strict(told))
+    written = await parts.registry.update(
+        call.context(),
+        call.resource,
+        change,
+        field_validation=call.field_validation,
+        unfit=lambda patched, why: patching.unfit(media, raw, patched, why),
+    )
+    return _written(call, written, told)
 
 
 async def _apply(parts: Parts, call: Call, raw: bytes) -> Answer:
     applied = bodies.decode_yaml(raw, call.resource.kind)
+    told = _repeated(call, raw, patching.APPLY)
+    if told and call.field_validation == "Strict":
+        raise BadRequest(f"error decoding YAML: {strict(told)}")
     change, new, warnings = patching.applying(call, applied)
+    warnings = [*told, *warnings]
     written = await parts.registry.update(
         call.context(), call.resource, change, create=None if call.target.subresource else new, tracked=True
     )

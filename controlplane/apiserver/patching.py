@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
-from panal.errors import BadRequest, UnsupportedMediaType, conflict
+from panal.errors import BadRequest, Invalid, UnsupportedMediaType, conflict
 from panal.resources import Resource
 
 from . import lastapplied
 from . import patch as patch_kinds
-from .apply import apply, check_manager
+from .apply import apply
 from .context import Call
-from .decode import FieldValidation, decode
+from .decode import decode
+from .fielderrors import bad, invalid
 from .registry import check_kind
 from .strategy import strategy_for
 
@@ -25,9 +26,6 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 MEDIA = (JSON_PATCH, MERGE, STRATEGIC)
-
-_OPERATIONS_LIMIT = 10_000
-"""Operations of one JSON patch at most, as in Kubernetes."""
 
 
 def supported(media: str) -> str:
@@ -48,8 +46,6 @@ def change(media: str, raw: bytes, resource: Resource | None) -> Change:
             raise BadRequest(
                 "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"
             )
-        if len(patch) > _OPERATIONS_LIMIT:
-            raise BadRequest(f"The allowed maximum operations in a JSON patch is {_OPERATIONS_LIMIT}")
         return lambda obj: _an_object(patch_kinds.json_patch(obj, patch))
     if not isinstance(patch, dict):
         raise BadRequest(
@@ -60,10 +56,46 @@ def change(media: str, raw: bytes, resource: Resource | None) -> Change:
     return lambda obj: _an_object(patch_kinds.strategic_merge_patch(resource, obj, patch))
 
 
+def _check_identity(resource: Resource, applied: dict[str, Any]) -> None:
+    """An applied configuration says what it is. Raises BadRequest."""
+    if not applied.get("kind"):
+        shown = orjson.dumps(applied).decode()[:_SHOWN]
+        raise BadRequest(f"error decoding YAML: Object 'Kind' is missing in '{shown}'")
+    if (given := applied.get("apiVersion")) != resource.api_version and isinstance(given, str):
+        raise BadRequest(
+            f"Incorrect version specified in apply patch. Specified patch version: {given}, "
+            f"expected: {resource.api_version}"
+        )
+
+
 def _an_object(result: Any) -> dict[str, Any]:
     if not isinstance(result, dict) or not isinstance(result.get("metadata", {}), dict):
         raise BadRequest("the patched object is not an object")
     return result
+
+
+def unfit(media: str, raw: bytes, patched: dict[str, Any], why: str) -> Invalid:
+    """The answer for a patch whose outcome cannot be read as the kind it should be."""
+    shown = _go_value(orjson.loads(raw)) if media == STRATEGIC else orjson.dumps(patched or orjson.loads(raw)).decode()
+    return invalid("", "", "", [bad("patch", shown[:_SHOWN], why)])
+
+
+_SHOWN = 16_384
+"""Characters of a patch that an answer repeats at most."""
+
+
+def _go_value(value: Any) -> str:
+    """As Go prints it with %+v."""
+    match value:
+        case dict():
+            return "map[" + " ".join(f"{key}:{_go_value(value[key])}" for key in sorted(value)) + "]"
+        case list():
+            return "[" + " ".join(map(_go_value, value)) + "]"
+        case None:
+            return "<nil>"
+        case bool():
+            return str(value).lower()
+    return str(value)
 
 
 def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], dict[str, Any]], list[str]]:
@@ -71,7 +103,7 @@ def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], 
 
     Raises BadRequest, Invalid for a configuration or a manager that cannot be.
     """
-    check_manager(call.query.get("fieldManager"), required=True)
+    _check_identity(call.resource, applied)
     metadata = applied.setdefault("metadata", {})
     if not isinstance(metadata, dict):
         raise BadRequest("metadata is not an object")
@@ -83,7 +115,7 @@ def applying(call: Call, applied: dict[str, Any]) -> tuple[Change, Callable[[], 
             f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.target.name})"
         )
     check_kind(call.resource, applied)
-    validation = cast(FieldValidation, call.field_validation)
+    validation = call.field_validation
     warnings = decode(call.resource, applied, validation, complete=False)
     strategy = strategy_for(call.resource)
 

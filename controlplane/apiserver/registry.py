@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+from panal import unacted
 from panal.addresses import in_loopback
 from panal.errors import BadRequest, Conflict, StatusError, already_exists, conflict, not_found
 from panal.resources import RESOURCEQUOTAS, SERVICES, Resource
@@ -24,9 +25,9 @@ from . import admission, allocation, encoding, keys
 from .admission.stored import StoredObjects
 from .apply import track_update
 from .cache import Cache, Item
+from .decode import FieldValidation, cannot, decode
 from .deletion import DeleteOptions, mark
 from .fielderrors import invalid
-from .schema import decode
 from .strategy import RequestContext, Strategy, before_create, before_update, generate_name, strategy_for
 
 Object = dict[str, Any]
@@ -73,14 +74,19 @@ class Registry:
         self._in_namespace: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(
-        self, ctx: RequestContext, resource: Resource, obj: Object, *, field_validation: str = "Warn"
+        self, ctx: RequestContext, resource: Resource, obj: Object, *, field_validation: FieldValidation = "Warn"
     ) -> Written:
         """Raises Invalid, AlreadyExists, Forbidden, BadRequest."""
         async with self._turn(ctx, resource):
             return await self._create(ctx, resource, obj, field_validation)
 
     async def _create(
-        self, ctx: RequestContext, resource: Resource, obj: Object, field_validation: str, tracked: bool = False
+        self,
+        ctx: RequestContext,
+        resource: Resource,
+        obj: Object,
+        field_validation: FieldValidation,
+        tracked: bool = False,
     ) -> Written:
         strategy = strategy_for(resource)
         check_kind(resource, obj)
@@ -90,6 +96,7 @@ class Registry:
             generated = not attempt["metadata"].get("name")
             admitted = await self._prepare_new(ctx, strategy, attempt, tracked)
             warnings += strategy.warnings(ctx, attempt) + admitted.warnings
+            warnings += unacted.warnings(resource.group_resource, resource.kind, attempt, None)
             try:
                 body = await self._put(ctx, resource, attempt, 0)
             except Mismatch:
@@ -175,18 +182,20 @@ class Registry:
         change: Callable[[Object], Object],
         *,
         create: Callable[[], Object] | None = None,
-        field_validation: str = "Warn",
+        field_validation: FieldValidation = "Warn",
         tracked: bool = False,
         managed_as: str = "",
+        unfit: Callable[[Object, str], StatusError] | None = None,
     ) -> Written:
         """Replace an object by what `change` makes of the current one (its argument is a copy of its own).
 
         `change` may be called again when somebody else wrote meanwhile, unless the new object names a revision.
+        `unfit` makes the error for what `change` made and cannot be read.
         `managed_as` is the subresource that managedFields note, if it is not the context's.
         `tracked` says that managedFields are right already (server-side apply). Raises NotFound, Conflict, Invalid.
         """
         async with self._turn(ctx, resource):
-            return await self._update(ctx, resource, change, create, field_validation, tracked, managed_as)
+            return await self._update(ctx, resource, change, create, field_validation, tracked, managed_as, unfit)
 
     async def _update(
         self,
@@ -194,9 +203,10 @@ class Registry:
         resource: Resource,
         change: Callable[[Object], Object],
         create: Callable[[], Object] | None,
-        field_validation: str,
+        field_validation: FieldValidation,
         tracked: bool,
         managed_as: str,
+        unfit: Callable[[Object, str], StatusError] | None,
     ) -> Written:
         strategy = strategy_for(resource)
         shelf = self._cache.shelf(keys.location(resource))
@@ -210,10 +220,17 @@ class Registry:
             old = item.decode()
             new = change(item.decode())
             check_kind(resource, new)
-            warnings = decode(resource, new, field_validation)
+            try:
+                warnings = decode(resource, new, field_validation)
+            except BadRequest as error:
+                if unfit is None:
+                    raise
+                raise unfit(new, error.message.removeprefix(cannot(resource, ""))) from None
             self._check(resource, strategy, new, old, ctx)
             admitted = await self._prepare_changed(ctx, strategy, new, old, managed_as or ctx.subresource, tracked)
             warnings += strategy.warnings(ctx, new, old) + admitted.warnings
+            if not ctx.subresource:
+                warnings += unacted.warnings(resource.group_resource, resource.kind, new, old)
             if encoding.same(new, old):
                 return Written(item.body, warnings=tuple(warnings))
             try:

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from panal.errors import InternalError, Invalid, conflict
+from panal.errors import BadRequest, InternalError, Invalid, conflict
 from panal.selectors import from_label_selector
 
-from . import bodies, patching
+from . import bodies, patching, requestoptions
 from .answers import Answer
 from .context import Call, Parts
 from .custom.resource import CustomResource
@@ -85,19 +85,44 @@ async def update(parts: Parts, call: Call) -> Answer:
 async def patch(parts: Parts, call: Call) -> Answer:
     media = bodies.media_type(call.http)
     raw = await bodies.read(call.http)
+    requestoptions.check("patch", call.query, apply=media == patching.APPLY)
+    if media == patching.APPLY and not isinstance(call.resource, CustomResource):
+        return await _apply(parts, call, raw)
     return await _change(parts, call, patching.change(patching.supported(media), raw, None))
+
+
+async def _apply(parts: Parts, call: Call, raw: bytes) -> Answer:
+    """An applied Scale is the workload's replicas, owned through the subresource."""
+    scale = bodies.decode_yaml(raw, "Scale")
+    replicas = _replicas(call, scale)
+    applied = {"apiVersion": call.resource.api_version, "kind": call.resource.kind, "spec": {"replicas": replicas}}
+    change, _, warnings = patching.applying(call, applied)
+    written = await parts.registry.update(call.context(subresource=""), call.resource, change, tracked=True)
+    return Answer(orjson.dumps(view(call, orjson.loads(written.body))), warnings=(*warnings, *written.warnings))
+
+
+def _replicas(call: Call, scale: Object) -> int:
+    """The number a Scale asks for. Raises Invalid."""
+    spec = scale.get("spec") or {}
+    if not isinstance(spec, dict):
+        raise BadRequest("the Scale's spec is not an object")
+    replicas = spec.get("replicas") or 0
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or not 0 <= replicas < 2**31:
+        raise _invalid(call.target.name, replicas)
+    return replicas
 
 
 async def _change(parts: Parts, call: Call, change: patching.Change) -> Answer:
     def rescale(obj: Object) -> Object:
         current = view(call, obj)
         wanted = change(current)
-        revision = (wanted.get("metadata") or {}).get("resourceVersion")
+        metadata = wanted.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise BadRequest("the Scale's metadata is not an object")
+        revision = metadata.get("resourceVersion")
         if revision and revision != obj["metadata"]["resourceVersion"]:
             raise conflict(call.resource.plural, call.resource.group, call.target.name, MODIFIED)
-        replicas = (wanted.get("spec") or {}).get("replicas", 0)
-        if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-            raise _invalid(call.target.name, replicas)
+        replicas = _replicas(call, wanted)
         if isinstance(call.resource, CustomResource):
             _put(obj, call.resource.scale_paths["specReplicasPath"], replicas)
         else:

@@ -82,6 +82,16 @@ def capacity(name: str | None, output: str) -> None:
 
 @cli.command()
 @NAME
+@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
+def fidelity(name: str | None, output: str) -> None:
+    """List what is in use and has no effect here: fields, and kinds that are stored only."""
+    from .fidelity import fidelity
+
+    fidelity(name, output, os.environ)
+
+
+@cli.command()
+@NAME
 def kubeconfig(name: str | None) -> None:
     """Print the administrator's kubeconfig."""
     from .running import cluster
