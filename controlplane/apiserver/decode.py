@@ -203,7 +203,7 @@ def _container(kind: Type, value: Any, unknown: list[str], complete: bool) -> No
 
 
 def _null(kind: Type) -> Any:
-    return "0" if kind.kind == "quantity" else None
+    return {"quantity": "0", "bytes": ""}.get(kind.kind)
 
 
 def _scalar(kind: Type, item: Any) -> Any:

@@ -10,12 +10,16 @@ from panal.quantity import parse
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 _NANO = Decimal("1e-9")
+LARGEST = Decimal(2**63 - 1)
+"""Larger quantities are taken for this one, as in Kubernetes."""
 
 
 @lru_cache(4096)
 def canonical(text: str) -> str:
     """The canonical text of a quantity. Raises QuantityError."""
     value = parse(text)
+    if abs(value) >= LARGEST:
+        return str(LARGEST.copy_sign(value))
     if value != value.quantize(_NANO, rounding=ROUND_UP):
         value = value.quantize(_NANO, rounding=ROUND_UP)
     if text.endswith("i") and abs(value) >= 1024 and value == int(value):

@@ -52,6 +52,8 @@ async def self_subject(parts: Parts, call: Call) -> Answer:
 async def token(parts: Parts, call: Call) -> Answer:
     review = await _read(call)
     wanted = review["spec"].get("audiences") or []
+    if not isinstance(wanted, list):
+        raise BadRequest("the TokenReview's audiences are not a list")
     audiences = tuple(str(each) for each in wanted) or (parts.keys.issuer,)
     try:
         user = parts.authenticator.token(str(review["spec"].get("token", "")), audiences)
@@ -114,7 +116,10 @@ async def bind_by_name(parts: Parts, call: Call) -> Answer:
 
     raw = await bodies.read(call.http)
     binding = bodies.decode(raw, bodies.media_type(call.http), "Binding", "v1")
-    name = str((binding.get("metadata") or {}).get("name") or "")
+    metadata = binding.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise BadRequest("the Binding's metadata is not an object")
+    name = str(metadata.get("name") or "")
     from panal.resources import PODS
 
     target = dataclasses.replace(call.target, name=name, subresource="binding")
