@@ -25,6 +25,9 @@ class Backends:
     affinity_seconds: int = 0
     allowed: tuple[str, ...] = ()
     """CIDRs that clients must be of; empty: all may come."""
+    leaving: tuple[Target, ...] | None = None
+    """Endpoints that get no new connections while theirs go on; those to any other are cut. None: none is ever cut.
+    Without `targets` nobody listens."""
 
 
 class Balancer:

@@ -1,7 +1,7 @@
 """The forwarding engine: a table of frontends and their endpoints, made true by one thread.
 
 `apply` declares the whole table; the engine opens, updates and closes what differs. Connections that are established
-stay, whatever becomes of their frontend or endpoint; UDP flows to an endpoint that left are cut.
+stay as long as their endpoint is named (`Backends.leaving`); UDP flows to an endpoint that left are cut.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import resource
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from .balance import Backends, Balancer
+from .balance import Backends, Balancer, Target
 from .loop import IN, Loop, Timer
 from .pipes import Pipes
 from .records import NO_HOOKS, Frontend, Hooks
@@ -175,9 +175,11 @@ class Engine:
 
     def _apply(self, wanted: dict[Frontend, Backends]) -> dict[Frontend, OSError]:
         failed: dict[Frontend, OSError] = {}
-        for frontend in [frontend for frontend in self._frontends if frontend not in wanted]:
+        open_now = {frontend: backends for frontend, backends in wanted.items() if backends.targets}
+        for frontend in [frontend for frontend in self._frontends if frontend not in open_now]:
             self._frontends.pop(frontend).close()
-        for frontend, backends in wanted.items():
+        self._cut(wanted)
+        for frontend, backends in open_now.items():
             if (present := self._frontends.get(frontend)) is None:
                 try:
                     self._frontends[frontend] = self._open(frontend, backends)
@@ -187,6 +189,22 @@ class Engine:
                 present.update(backends)
         self._table = wanted
         return failed
+
+    def _cut(self, wanted: Mapping[Frontend, Backends]) -> None:
+        """Reset the connections to endpoints that are gone."""
+        lost: dict[Frontend, set[Target]] = {}
+        for frontend, before in self._table.items():
+            after = wanted.get(frontend)
+            if before is after or before == after or before.leaving is None:
+                continue
+            left = {*after.targets, *(after.leaving or ())} if after is not None else set()
+            if gone := {*before.targets, *before.leaving} - left:
+                lost[frontend] = gone
+        if not lost:
+            return
+        for connection in [*self._connections]:
+            if connection.target in lost.get(connection.frontend, ()):
+                connection.close(reset=True)
 
     def _open(self, frontend: Frontend, backends: Backends) -> TCPFrontend | UDPFrontend:
         if frontend.name:

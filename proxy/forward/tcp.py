@@ -98,15 +98,15 @@ class Connection:
         "_choices",
         "_down",
         "_events",
-        "_frontend",
         "_handlers",
         "_opened",
         "_owner",
-        "_target",
         "_timer",
         "_up",
         "client",
+        "frontend",
         "peer",
+        "target",
         "upstream",
     )
 
@@ -115,10 +115,10 @@ class Connection:
     ) -> None:
         self.client, self.peer = client, peer
         self.upstream: socket.socket | None = None
-        self._owner, self._frontend, self._balancer = owner, frontend, balancer
+        self._owner, self.frontend, self._balancer = owner, frontend, balancer
         self._opened = owner.loop.now
         self._choices: Sequence[Target] = balancer.choices(peer[0], self._opened)
-        self._target: Target | None = None
+        self.target: Target | None = None
         self._timer: Timer | None = None
         self._up: Half | None = None
         self._down: Half | None = None
@@ -128,14 +128,14 @@ class Connection:
     def connect(self) -> None:
         """Try the next endpoint; without any left, the client is reset."""
         while self._choices:
-            self._target, self._choices = self._choices[0], self._choices[1:]
+            self.target, self._choices = self._choices[0], self._choices[1:]
             try:
                 upstream = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             except OSError:
                 break
             upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            number = upstream.connect_ex(self._target)
+            number = upstream.connect_ex(self.target)
             if number in (0, errno.EINPROGRESS):
                 self.upstream = upstream
                 self._owner.loop.add(upstream.fileno(), OUT, self._on_connect)
@@ -143,7 +143,7 @@ class Connection:
                 return
             upstream.close()
             self._failed()
-        self._target = None
+        self.target = None
         self.close(reset=True)
 
     def _on_connect(self, _: int) -> None:
@@ -152,9 +152,9 @@ class Connection:
             self._give_up()
             return
         self._cancel_timer()
-        assert self._target is not None
+        assert self.target is not None
         loop = self._owner.loop
-        self._balancer.settled(self.peer[0], self._target, loop.now)
+        self._balancer.settled(self.peer[0], self.target, loop.now)
         client, upstream = self.client.fileno(), self.upstream.fileno()
         self._up, self._down = Half(client, upstream), Half(upstream, client)
         self._events = {client: IN, upstream: IN}
@@ -175,8 +175,8 @@ class Connection:
 
     def _failed(self) -> None:
         hook = self._owner.hooks.on_failure
-        if hook is not None and self._target is not None:
-            hook(self._target)
+        if hook is not None and self.target is not None:
+            hook(self.target)
 
     def _handler(self, incoming: Half, outgoing: Half) -> Callable[[int], None]:
         """For the socket that `incoming` reads from and `outgoing` writes to."""
@@ -261,7 +261,7 @@ class Connection:
     def _record(self) -> Record:
         received, sent = (half.moved if half else 0 for half in (self._up, self._down))
         now = self._owner.loop.now
-        return Record(self._frontend, self.peer, self._target, self._opened, now, received, sent)
+        return Record(self.frontend, self.peer, self.target, self._opened, now, received, sent)
 
     def _close_upstream(self) -> None:
         if self.upstream is not None:

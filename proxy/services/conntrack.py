@@ -1,7 +1,9 @@
-"""Cutting UDP flows that the kernel keeps sending to an endpoint that left.
+"""Cutting flows that the kernel keeps sending to an endpoint that left.
 
-DNAT is decided once a flow, and a client that keeps its port keeps its flow. TCP connections end by themselves; UDP
-flows are removed here (ctnetlink), so that the next datagram is decided anew. What is stale is decided purely.
+DNAT is decided once a flow, and a client that keeps its port keeps its flow. Stale flows are removed here (ctnetlink),
+so that the next packet is decided anew: a datagram goes to another endpoint, a segment finds an endpoint (or a rule)
+that knows nothing of its connection and is reset. A TCP connection may go on as long as its endpoint exists, ready or
+not; a UDP flow has no end of its own and leaves an endpoint at once. What is stale is decided purely.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ _TUPLE_ORIG, _TUPLE_REPLY = 1, 2
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _IP_SOURCE, _IP_DESTINATION = 1, 2
 _PROTO_NUMBER, _PROTO_SOURCE_PORT, _PROTO_DESTINATION_PORT = 1, 2, 3
+_PROTOCOLS = {socket.IPPROTO_TCP: "TCP", socket.IPPROTO_UDP: "UDP"}
 _HEAD = struct.pack("!BBH", socket.AF_INET, 0, 0)
 
 
 class Flow(NamedTuple):
-    """A UDP flow: where the client sends to, and who answers."""
+    """A flow: where the client sends to, and who answers."""
 
+    protocol: str
     destination: tuple[str, int]
     answers: tuple[str, int]
     key: bytes
@@ -35,8 +39,10 @@ class Flow(NamedTuple):
 
 @dataclass(frozen=True)
 class _Expected:
-    cluster: dict[tuple[str, int], frozenset[tuple[str, int]]]
-    node_ports: dict[int, frozenset[tuple[str, int]]]
+    """Who may answer, by protocol and frontend."""
+
+    cluster: dict[tuple[str, tuple[str, int]], frozenset[tuple[str, int]]]
+    node_ports: dict[tuple[str, int], frozenset[tuple[str, int]]]
 
 
 def stale(flows: Iterable[Flow], ports: Iterable[ServicePort], removed: Iterable[ServicePort]) -> Iterator[Flow]:
@@ -46,24 +52,37 @@ def stale(flows: Iterable[Flow], ports: Iterable[ServicePort], removed: Iterable
     """
     expected = _expected([(port, False) for port in removed] + [(port, True) for port in ports])
     for flow in flows:
-        allowed = expected.cluster.get(flow.destination)
+        allowed = expected.cluster.get((flow.protocol, flow.destination))
         if allowed is None:
-            allowed = expected.node_ports.get(flow.destination[1])
+            allowed = expected.node_ports.get((flow.protocol, flow.destination[1]))
+        if flow.protocol == "TCP" and flow.answers == flow.destination:
+            continue  # to whatever host outside: not ours
         if allowed is not None and flow.answers not in allowed:
             yield flow
+
+
+def may_be_stale(before: ServicePort, after: ServicePort) -> bool:
+    """Whether a change can leave such flows behind. A new endpoint leaves none, except where there was none before."""
+    if before.protocol == "UDP":
+        return True
+    frontends = [(port.cluster_ips, port.outside_ips, port.port, port.node_port) for port in (before, after)]
+    return frontends[0] != frontends[1] or not _existing(before) <= _existing(after)
+
+
+def _existing(port: ServicePort) -> frozenset[tuple[str, int]]:
+    return frozenset((item.ip, item.port) for item in (*port.endpoints, *port.local_endpoints, *port.others))
 
 
 def _expected(ports: Iterable[tuple[ServicePort, bool]]) -> _Expected:
     found = _Expected({}, {})
     for port, present in ports:
-        if port.protocol != "UDP":
-            continue
         usable = (*port.endpoints, *port.local_endpoints) if present else ()
-        allowed = frozenset((item.ip, item.port) for item in usable)
+        others = port.others if present and port.protocol == "TCP" else ()
+        allowed = frozenset((item.ip, item.port) for item in (*usable, *others))
         for ip in (*port.cluster_ips, *port.outside_ips):
-            found.cluster[ip, port.port] = allowed
+            found.cluster[port.protocol, (ip, port.port)] = allowed
         if port.node_port:
-            found.node_ports[port.node_port] = allowed
+            found.node_ports[port.protocol, port.node_port] = allowed
     return found
 
 
@@ -83,17 +102,18 @@ def _flows(netlink: Netlink) -> Iterator[Flow]:
         original, reply = _tuple(found[_TUPLE_ORIG]), _tuple(found[_TUPLE_REPLY])
         if original is None or reply is None:
             continue
-        _, destination = original
-        answers, _ = reply
-        yield Flow(destination, answers, attribute(_TUPLE_ORIG | 0x8000, found[_TUPLE_ORIG]))
+        protocol, _, destination = original
+        _, answers, _ = reply
+        yield Flow(protocol, destination, answers, attribute(_TUPLE_ORIG | 0x8000, found[_TUPLE_ORIG]))
 
 
-def _tuple(data: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:
-    """(source, destination) of a UDP tuple; None for another protocol."""
+def _tuple(data: bytes) -> tuple[str, tuple[str, int], tuple[str, int]] | None:
+    """(protocol, source, destination) of a TCP or UDP tuple; None for another protocol."""
     parts = dict(attributes(data))
     ip, proto = dict(attributes(parts[_TUPLE_IP])), dict(attributes(parts[_TUPLE_PROTO]))
-    if proto[_PROTO_NUMBER][0] != socket.IPPROTO_UDP or _IP_SOURCE not in ip:
+    protocol = _PROTOCOLS.get(proto[_PROTO_NUMBER][0])
+    if protocol is None or _IP_SOURCE not in ip:
         return None
     source = socket.inet_ntoa(ip[_IP_SOURCE]), struct.unpack("!H", proto[_PROTO_SOURCE_PORT])[0]
     destination = socket.inet_ntoa(ip[_IP_DESTINATION]), struct.unpack("!H", proto[_PROTO_DESTINATION_PORT])[0]
-    return source, destination
+    return protocol, source, destination

@@ -19,14 +19,16 @@ PortMap = Callable[[int], int]
 def forwards(table: ServiceTable, *, loopback: bool, real_port: PortMap) -> dict[Frontend, Backends]:
     """The engine's table. Where two Services want the same address and port, the first by name has it.
 
-    What has no endpoint is not listened on: the kernel refuses it.
+    What has no usable endpoint is not listened on: the kernel refuses it.
     """
     found: dict[Frontend, Backends] = {}
     for port in sorted(table, key=lambda port: port.name):
+        everyone = (*port.endpoints, *port.local_endpoints, *port.others)
         for frontend, endpoints in _frontends(port, table, loopback, real_port):
-            if endpoints:
-                targets = tuple((item.ip, real_port(item.port)) for item in endpoints)
-                found.setdefault(frontend, Backends(targets, port.affinity_seconds))
+            targets = tuple((item.ip, real_port(item.port)) for item in endpoints)
+            leaving = [(item.ip, real_port(item.port)) for item in everyone if item not in endpoints]
+            if (targets or leaving) and (frontend not in found or not found[frontend].targets):
+                found[frontend] = Backends(targets, port.affinity_seconds, leaving=tuple(dict.fromkeys(leaving)))
     return found
 
 

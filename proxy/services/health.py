@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 Report = Callable[[str], tuple[int, Mapping[str, Any]]]
 """The status and the JSON body for a path."""
+WEIGHT = "X-Load-Balancing-Endpoint-Weight"
+"""How many endpoints are here, for load balancers that send in proportion."""
 
 
 class HealthServer:
@@ -36,6 +38,8 @@ class HealthServer:
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         status, body = self._report(request.path)
         headers = {"X-Content-Type-Options": "nosniff"}
+        if "localEndpoints" in body:
+            headers[WEIGHT] = str(body["localEndpoints"])
         return web.Response(status=status, body=orjson.dumps(body), content_type="application/json", headers=headers)
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 _NOT_OURS = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"
 """kube-proxy's own label selector."""
+TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"
 _RETRY = (0.1, 30.0)
 """Seconds until a table that could not be applied is tried again: the first time, and at most."""
 
@@ -58,6 +59,7 @@ class KubeProxy:
         self._show = Show(ServiceTable(node, self._node_ips), dataplane.mode, cluster_cidr)
         self._applied_at = 0.0
         self._pending_since: float | None = time.time()
+        self._eligible = True
         self._table_socket, self._healthz = table_socket, healthz
         self._checks = ServiceHealth(check_address)
 
@@ -132,6 +134,7 @@ class KubeProxy:
     def _on_node(self, delta: Delta) -> None:
         if isinstance(delta, Applied):
             self._builder.set_node_ips(_internal_ips(delta.new) or self._node_ips)
+            self._eligible = _is_eligible(delta.new)
             self._note()
 
     def _note(self) -> None:
@@ -158,13 +161,13 @@ class KubeProxy:
             _log.warning("healthz on %s:%d: %s", *self._healthz, error.strerror)
 
     def _report(self, path: str) -> tuple[int, Mapping[str, Any]]:
-        """As kube-proxy: unhealthy once a change has waited for two minutes."""
+        """As kube-proxy: unhealthy once a change has waited for two minutes; /healthz also on a node about to go."""
         if path not in ("/healthz", "/livez"):
             return 404, {"error": "404 page not found"}
         now = time.time()
         stuck = self._pending_since is not None and now - self._pending_since > 120
-        body = {"lastUpdated": _stamp(self._applied_at), "currentTime": _stamp(now), "nodeEligible": True}
-        return (503 if stuck else 200), body
+        body = {"lastUpdated": _stamp(self._applied_at), "currentTime": _stamp(now), "nodeEligible": self._eligible}
+        return (503 if stuck or (path == "/healthz" and not self._eligible) else 200), body
 
 
 def _say_what_is_not_forwarded(delta: Applied) -> None:
@@ -184,6 +187,13 @@ def _not_forwarded(service: Mapping[str, Any]) -> set[tuple[str, int, str]]:
 def _internal_ips(node: Mapping[str, Any]) -> tuple[str, ...]:
     addresses = (node.get("status") or {}).get("addresses") or ()
     return tuple(item["address"] for item in addresses if item["type"] == "InternalIP" and ":" not in item["address"])
+
+
+def _is_eligible(node: Mapping[str, Any]) -> bool:
+    """Whether load balancers should still send connections here (KEP-3836)."""
+    taints = (node.get("spec") or {}).get("taints") or ()
+    going = any(taint.get("key") == TO_BE_DELETED for taint in taints)
+    return not (going or node["metadata"].get("deletionTimestamp"))
 
 
 def _without_managed_fields(obj: dict[str, Any]) -> dict[str, Any]:

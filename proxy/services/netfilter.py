@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from .addresses import ServiceRoutes
-from .conntrack import cut
+from .conntrack import cut, may_be_stale
 from .dataplane import DataplaneError
 from .nft import Nft, TooLong
 from .table import ServiceTable, changes, growing
@@ -76,13 +76,14 @@ class Netfilter:
 
     def _cut_flows(self, before: ServiceTable, after: ServiceTable) -> None:
         difference = changes(before, after)
-        ports = [port for port in difference.applied if port.protocol == "UDP"]
+        pairs = [(before.ports.get(port.name), port) for port in difference.applied]
+        ports = [port for former, port in pairs if former is None or may_be_stale(former, port)]
         former = [before.ports[port.name] for port in ports if port.name in before.ports]
-        removed = [port for port in difference.removed if port.protocol == "UDP"] + former
+        removed = [*difference.removed, *former]
         if not (ports or removed):
             return
         try:
             if number := cut(ports, removed):
-                _log.info("cut %d UDP flows to endpoints that left", number)
+                _log.info("cut %d flows to endpoints that left", number)
         except OSError as error:
-            _log.warning("UDP flows to endpoints that left can't be cut: %s", error.strerror)
+            _log.warning("flows to endpoints that left can't be cut: %s", error.strerror)

@@ -69,6 +69,8 @@ class ServicePort:
     """All that are usable, on whichever node, sorted."""
     local_endpoints: tuple[Endpoint, ...] = ()
     """Those on this node, with a fallback of their own to terminating ones."""
+    others: tuple[Endpoint, ...] = ()
+    """Not ready or terminating: they get no new connections, theirs go on."""
 
     @property
     def protocol(self) -> str:
@@ -229,6 +231,7 @@ def service_ports(service: Object, slices: Iterable[Object], node: str) -> Itera
             continue
         name = PortName(*_name(service), port.get("name") or "", protocol)
         mine = [item for item in candidates if item.port_name == name.port and item.protocol == protocol]
+        usable = _usable(mine)
         yield ServicePort(
             name=name,
             cluster_ips=cluster_ips,
@@ -241,7 +244,8 @@ def service_ports(service: Object, slices: Iterable[Object], node: str) -> Itera
             internal_local=spec.get("internalTrafficPolicy") == "Local",
             external_local=external_local,
             health_check_port=int(spec.get("healthCheckNodePort") or 0) if external_local else 0,
-            endpoints=_usable(mine),
+            endpoints=usable,
+            others=_sorted({item.endpoint for item in mine}.difference(usable)),
             local_endpoints=_usable([item for item in mine if item.endpoint.local]),
         )
 
@@ -276,7 +280,11 @@ def _usable(candidates: Iterable[_Candidate]) -> tuple[Endpoint, ...]:
     candidates = list(candidates)
     ready = {item.endpoint for item in candidates if item.ready}
     fallback = ready or {item.endpoint for item in candidates if item.serving and item.terminating}
-    return tuple(sorted(fallback, key=lambda item: (_order(item.ip), item.port)))
+    return _sorted(fallback)
+
+
+def _sorted(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    return tuple(sorted(endpoints, key=lambda item: (_order(item.ip), item.port)))
 
 
 def _order(address: str) -> int:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
+import orjson
 import pytest
+from behaviourfield import NAMESPACE, Field
+from behaviours import REFUSALS, TABLE, Behaviour
 from harness import Cluster, until
 
 SERVERS = """
@@ -196,3 +200,35 @@ def test_a_service_without_endpoints_refuses_at_once(echo: Cluster) -> None:
 
     until(refused, what="a refused connection")
     echo.kubectl("delete", "service", "empty")
+
+
+@pytest.fixture(scope="module")
+def rows(cluster: Cluster) -> Iterator[Field]:
+    """The whole table of behaviours, applied once."""
+    found = Field(cluster)
+    found.apply()
+    yield found
+    cluster.kubectl("-n", NAMESPACE, "delete", "pod", "t", "--grace-period=0", "--force", "--wait=false")
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_a_service_behaves_as_its_spec_says(rows: Field, row: Behaviour) -> None:
+    def right() -> bool:
+        assert not (wrong := rows.wrong(row)), "\n".join(wrong)
+        return True
+
+    until(right, seconds=15, what=row.name)
+
+
+def test_a_service_of_another_class_is_left_to_its_own_load_balancer(rows: Field) -> None:
+    spec = rows.services["outside-local"]["spec"]
+    assert (spec["healthCheckNodePort"], spec["loadBalancerClass"]) == (30125, "example.org/none")
+    assert "ingress" not in rows.services["outside-local"]["status"]["loadBalancer"]
+
+
+def test_addresses_and_ports_that_cannot_be_had_are_refused_in_upstreams_words(rows: Field) -> None:
+    for spec, words in REFUSALS:
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "refused"}, "spec": spec}
+        manifest = rows.filled(orjson.dumps(service).decode())
+        said = rows.cluster.kubectl("-n", NAMESPACE, "apply", "-f", "-", check=False, stdin=manifest)
+        assert rows.filled(words) in said, said

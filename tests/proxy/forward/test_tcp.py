@@ -157,6 +157,25 @@ async def test_connections_outlive_their_endpoint_and_their_frontend(start_engin
         dial(port)
 
 
+async def test_a_connection_to_an_endpoint_that_is_gone_is_reset_and_one_that_leaves_may_finish(
+    start_engine: Any, named: Any
+) -> None:
+    engine, port = start_engine(), free_port()
+    old, new = named("old"), named("new")
+    await engine.apply({tcp(port): Backends((old,), leaving=())})
+    with dial(port) as client:
+        assert client.recv(10) == b"old"
+        await engine.apply({tcp(port): Backends((new,), leaving=(old,))})
+        await engine.apply({tcp(port): Backends((), leaving=(old,))})
+        with pytest.raises(ConnectionRefusedError):
+            dial(port)
+        client.sendall(b"still here")
+        assert client.recv(100) == b"still here"
+        await engine.apply({tcp(port): Backends((new,), leaving=())})
+        with pytest.raises(ConnectionResetError):
+            client.recv(100)
+
+
 async def test_what_cannot_be_bound_is_reported_and_the_rest_works(start_engine: Any, named: Any) -> None:
     engine, port = start_engine(), free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:

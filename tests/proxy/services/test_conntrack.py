@@ -1,8 +1,10 @@
-"""Which UDP flows are stale: decided purely; that they are cut is shown in test_netfilter.py."""
+"""Which flows are stale: decided purely; that they are cut is shown in test_netfilter.py."""
 
 from __future__ import annotations
 
-from panal.proxy.services.conntrack import Flow, stale
+from dataclasses import replace
+
+from panal.proxy.services.conntrack import Flow, may_be_stale, stale
 from panal.proxy.services.table import Endpoint, PortName, ServicePort
 
 DNS = PortName("kube-system", "kube-dns", "dns", "UDP")
@@ -16,8 +18,8 @@ def dns(*endpoints: tuple[str, int], name: PortName = DNS) -> ServicePort:
     )
 
 
-def flow(destination: tuple[str, int], answers: tuple[str, int]) -> Flow:
-    return Flow(destination, answers, b"")
+def flow(destination: tuple[str, int], answers: tuple[str, int], protocol: str = "UDP") -> Flow:
+    return Flow(protocol, destination, answers, b"")
 
 
 def test_flows_to_endpoints_that_left_are_stale_wherever_they_came_in() -> None:
@@ -36,6 +38,21 @@ def test_all_flows_to_a_removed_service_are_stale_unless_another_has_its_address
     assert list(stale(flows, [heir], [dns(OLD)])) == []
 
 
-def test_tcp_is_left_alone() -> None:
+def test_a_tcp_connection_goes_on_while_its_endpoint_exists_ready_or_not() -> None:
     web = dns(NEW, name=PortName("default", "web", "", "TCP"))
-    assert list(stale([flow(SERVICE, OLD)], [web], [web])) == []
+    flows = [flow(SERVICE, OLD, "TCP"), flow(SERVICE, NEW, "TCP"), flow(SERVICE, OLD)]
+    assert list(stale(flows, [web], [web])) == flows[:1]
+    leaving = replace(web, others=(Endpoint(*OLD),))
+    assert list(stale(flows, [leaving], [web])) == []
+    elsewhere = flow(("8.8.8.8", 30053), ("8.8.8.8", 30053), "TCP")
+    assert list(stale([elsewhere], [web], [])) == []
+
+
+def test_a_change_that_takes_no_endpoint_away_leaves_no_connection_behind() -> None:
+    web = dns(OLD, name=PortName("default", "web", "", "TCP"))
+    more = replace(web, endpoints=(Endpoint(*OLD), Endpoint(*NEW)))
+    leaving = replace(web, endpoints=(Endpoint(*NEW),), others=(Endpoint(*OLD),))
+    gone = replace(web, endpoints=(Endpoint(*NEW),))
+    assert [may_be_stale(web, after) for after in (more, leaving, gone)] == [False, False, True]
+    assert may_be_stale(web, replace(web, node_port=30054))
+    assert may_be_stale(dns(), dns(NEW))

@@ -89,7 +89,7 @@ def test_a_service_without_endpoints_refuses_at_once(in_world: Any) -> None:
     in_world(story)
 
 
-def test_established_connections_survive_every_change_and_a_restart(in_world: Any) -> None:
+def test_a_connection_outlives_every_change_and_a_restart_until_its_endpoint_is_gone(in_world: Any) -> None:
     async def story(world: Any) -> None:
         dataplane, first, second = await small_cluster(world)
         with world.at(first):
@@ -97,13 +97,18 @@ def test_established_connections_survive_every_change_and_a_restart(in_world: An
         await dataplane.apply(table(web(Endpoint(first, 81, True))))
         with world.at(NODE), socket.create_connection(("10.10.1.102", 8080), timeout=3) as client:
             served, _ = echo.accept()
-            await dataplane.apply(table(web(Endpoint(second, 80, True))))
+            leaving = web(Endpoint(second, 80, True), others=(Endpoint(first, 81, True),))
+            await dataplane.apply(table(leaving))
             reborn = Netfilter(nft(), CIDR, NODE)
-            await reborn.apply(table(web(Endpoint(second, 80, True))))
+            await reborn.apply(table(leaving))
             client.sendall(b"still there?")
             assert served.recv(100) == b"still there?"
             served.sendall(b"yes")
             assert client.recv(100) == b"yes"
+            await reborn.apply(table(web(Endpoint(second, 80, True))))
+            client.sendall(b"and now?")
+            with pytest.raises(ConnectionResetError):
+                client.recv(100)
         assert (await world.ask(NODE, ("10.10.1.102", 8080)))[0] == second
 
     in_world(story)

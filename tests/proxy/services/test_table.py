@@ -51,6 +51,7 @@ def test_ready_endpoints_sorted_by_address_and_marked_when_local() -> None:
     assert port.cluster_ips == ("10.10.1.102",)
     assert port.endpoints == (Endpoint("10.10.0.5", 80, True), Endpoint("10.10.0.70", 80))
     assert port.local_endpoints == (Endpoint("10.10.0.5", 80, True),)
+    assert port.others == (Endpoint("10.10.0.9", 80),)
 
 
 def test_terminating_endpoints_that_still_serve_are_the_last_resort() -> None:
@@ -118,7 +119,7 @@ def test_a_change_of_one_service_leaves_the_others_the_same_objects() -> None:
     names = [PortName("default", f"s{number}", "", "TCP") for number in range(3)]
     assert [after.ports[name] is before.ports[name] for name in names] == [True, False, True]
     assert changes(before, after).applied == (after.ports[names[1]],)
-    builder.apply_slice(endpoint_slice(endpoint("10.10.0.5"), endpoint("10.10.0.6", ready=False), service="s1"))
+    builder.apply_slice(endpoint_slice(endpoint("10.10.0.5"), service="s1", generation=2))
     assert builder.table() is after
     builder.delete_service(service("s2"))
     last = builder.table()

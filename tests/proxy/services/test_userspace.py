@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def web(*endpoints: Endpoint, **more: Any) -> ServicePort:
 def test_in_its_own_namespace_a_node_listens_for_node_ports_everywhere() -> None:
     port = web(Endpoint("10.10.0.5", 80), node_port=30880, external_ips=("192.168.0.101",), affinity_seconds=5,
                load_balancer_ips=("192.168.0.11",))  # fmt: skip
-    backends = Backends((("10.10.0.5", 80),), 5)
+    backends = Backends((("10.10.0.5", 80),), 5, leaving=())
     assert forwards(table(port), loopback=False, real_port=lambda number: number) == {
         Frontend("TCP", "10.10.1.102", 8080): backends,
         Frontend("TCP", "192.168.0.101", 8080): backends,
@@ -50,9 +51,9 @@ def test_in_the_loopback_network_node_ports_are_the_nodes_own_and_low_ports_are_
         return number + 10000 if number < 1024 else number
 
     assert forwards(table(port, dns, node_ips=("127.168.0.101",)), loopback=True, real_port=shifted) == {
-        Frontend("TCP", "10.10.1.102", 8080): Backends((("127.10.0.5", 10080),)),
-        Frontend("TCP", "127.168.0.101", 30880): Backends((("127.10.0.5", 10080),)),
-        Frontend("UDP", "127.10.1.10", 10053): Backends((("127.10.0.2", 10053),)),
+        Frontend("TCP", "10.10.1.102", 8080): Backends((("127.10.0.5", 10080),), leaving=()),
+        Frontend("TCP", "127.168.0.101", 30880): Backends((("127.10.0.5", 10080),), leaving=()),
+        Frontend("UDP", "127.10.1.10", 10053): Backends((("127.10.0.2", 10053),), leaving=()),
     }
 
 
@@ -60,11 +61,15 @@ def test_policies_choose_the_endpoints_and_nobody_listens_without_any() -> None:
     here, there = Endpoint("10.10.0.5", 80, True), Endpoint("10.10.0.70", 80)
     port = web(here, there, node_port=30880, external_local=True)
     assert forwards(table(port), loopback=False, real_port=lambda number: number) == {
-        Frontend("TCP", "10.10.1.102", 8080): Backends((("10.10.0.5", 80), ("10.10.0.70", 80))),
-        Frontend("TCP", "0.0.0.0", 30880): Backends((("10.10.0.5", 80),)),
+        Frontend("TCP", "10.10.1.102", 8080): Backends((("10.10.0.5", 80), ("10.10.0.70", 80)), leaving=()),
+        Frontend("TCP", "0.0.0.0", 30880): Backends((("10.10.0.5", 80),), leaving=(("10.10.0.70", 80),)),
     }
     far = web(there, node_port=30880, external_local=True, internal_local=True)
-    assert forwards(table(far), loopback=False, real_port=lambda number: number) == {}
+    found = forwards(table(far), loopback=False, real_port=lambda number: number)
+    assert {backends.targets for backends in found.values()} == {()}
+    gone = replace(web(node_port=30880), others=(there,))
+    found = forwards(table(gone), loopback=False, real_port=lambda number: number)
+    assert set(found.values()) == {Backends((), leaving=(("10.10.0.70", 80),))}
 
 
 def test_pods_node_and_lan_reach_services_through_the_forwarder(in_world: Any) -> None:
