@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot bench-pods clean
+.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot bench-pods bench-api clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -47,6 +47,9 @@ bench-boot: setup ## Time the stages of a cluster's start, 5 runs, and its memor
 
 bench-pods: setup ## Time pods from create to Scheduled, started and Ready, at 10 a second and 100 at once
 	@.venv/bin/python benchmarks/pods.py
+
+bench-api: setup ## Measure the API server: reads, durable writes, watches, memory with 30,000 pods
+	@.venv/bin/python benchmarks/api.py
 
 clean: ## Remove what setup made
 	rm -rf .venv .tools .check .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
