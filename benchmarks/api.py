@@ -214,7 +214,7 @@ class Bench:
         await watcher.begun.wait()
         return watcher
 
-    async def fan_out(self, count: int, writers: int = 4) -> float:
+    async def fan_out(self, count: int, writers: int = 16) -> float:
         """Events a second that reach so many watchers together, while some clients write as fast as they can."""
         watchers = [await self._watch(f"{NAMESPACE}/configmaps?labelSelector=") for _ in range(count)]
         connections = [await self.connect() for _ in range(writers)]

@@ -1,7 +1,7 @@
 """Watches: a stream of changes to one client.
 
-A subscriber filters changes as they happen and keeps the ready lines; one task a client writes them. A client that
-reads too slowly is dropped: its connection ends, it lists and watches again. What was there before the watch is made
+A subscriber filters changes as they happen and keeps the ready lines, which flushing.py writes to all clients that keep
+up; a client's own task writes the beginning, the bookmarks, and whatever had to wait. A client that reads too slowly is dropped: its connection ends, it lists and watches again. What was there before the watch is made
 into lines while it is sent, so that a long beginning waits nowhere.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 from aiohttp import web
@@ -20,10 +21,14 @@ from panal.errors import Gone, StatusError
 
 from . import encoding
 from .cache import Change, Item, Shelf
+from .flushing import Flusher
 from .reading import Selection
 
 PENDING_LIMIT = 8 * 1024 * 1024
 """Bytes of changes that wait for one slow client at most."""
+
+BEHIND = 64 * 1024
+"""Bytes in a connection's buffer from which its client does not keep up."""
 
 CHUNK = 128 * 1024
 """Bytes of the beginning that are made at a time."""
@@ -69,8 +74,12 @@ def bookmark_line(
 class Stream:
     """One client's pending lines."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, flusher: Flusher | None = None) -> None:
         self._watch = watch
+        self._flusher = flusher
+        self._noted = False
+        self.transport: asyncio.Transport | None = None
+        """Set once the beginning is written: from then on chunks may be written to it."""
         self._lines: list[bytes] = []
         self._size = 0
         self._wake = asyncio.Event()
@@ -93,7 +102,21 @@ class Stream:
             self.dropped = True
             self._lines = []
             self.drop()
-        self._wake.set()
+        if self.transport is None or self._flusher is None or self.dropped:
+            self._wake.set()
+        elif not self._noted:
+            self._noted = True
+            self._flusher.note(self)
+
+    def flush(self, flusher: Flusher) -> None:
+        """Write what waits, or leave it to the client's task when the connection is not ready for more."""
+        self._noted = False
+        transport = self.transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > BEHIND:
+            self._wake.set()
+        elif self._lines:
+            transport.write(flusher.framed(self._lines))
+            self._lines, self._size = [], 0
 
     async def take(self, timeout: float) -> bytes:
         """Everything that waits; b"" when nothing came in time."""
@@ -135,6 +158,10 @@ class Stream:
         return encoding.event(kind, item.body)
 
 
+_flushers: WeakKeyDictionary[Shelf, Flusher] = WeakKeyDictionary()
+"""Of each resource's watchers."""
+
+
 def _left(previous: Item, revision: int) -> Item:
     """An object that no longer matches: as it was, at the revision of the change that took it away."""
     body = encoding.with_revision(encoding.encode(previous.decode()), revision)
@@ -150,7 +177,7 @@ async def serve(
     watchers: set[Callable[[], None]] | None = None,
 ) -> web.StreamResponse:
     """Answer with the stream until its time is over, the client goes, or it is too slow."""
-    stream = Stream(watch)
+    stream = Stream(watch, _flushers.setdefault(shelf, Flusher()))
     if (transport := request.transport) is not None:
         stream.drop = transport.abort
     limit = watch.timeout
@@ -208,6 +235,7 @@ async def _send(
     marked = revision()
     for chunk in _chunks(first):
         await response.write(chunk)
+    stream.transport = request.transport
     while not stream.dropped:
         left = deadline - loop.time()
         data = await stream.take(max(0.0, min(left, BOOKMARK_SECONDS) if watch.bookmarks else left))
