@@ -17,6 +17,7 @@ from panal.errors import BadRequest, Conflict
 from panal.resources import Resource
 
 from . import fieldsets
+from .custom.resource import CustomResource
 from .decode import decode
 from .fielderrors import bad, go_quote, invalid
 from .fieldsets import Set
@@ -66,11 +67,42 @@ def track_update(
     entries = _entries(metadata, old)
     kind = schema().of(resource)
     before = schema().empty(resource) if old is None else old
-    changed, removed = fieldsets.compare(kind, before, new)
+    if old is None and not isinstance(resource, CustomResource):
+        changed, removed = _compare_new(resource, before, new)
+    else:
+        changed, removed = fieldsets.compare(kind, before, new)
     changed, removed = _owned(changed, subresource, reset_status), _owned(removed, subresource, reset_status)
     if changed or removed:
         entries = _updated(entries, resource.api_version, changed, removed, manager, now, subresource)
     _store(metadata, entries)
+
+
+_SPECS_KEPT = 256
+_SPEC_LIMIT = 16 * 1024
+"""Bytes of a specification that is worth remembering at most."""
+_specs: dict[tuple[Resource, bytes], tuple[Set, Set]] = {}
+"""What a new object's specification amounts to: pods of one template have the same."""
+
+
+def _compare_new(resource: Resource, empty: Object, new: Object) -> tuple[Set, Set]:
+    """`fieldsets.compare` of a new object; what objects have in common is walked once."""
+    kind = schema().of(resource)
+    key = (resource, orjson.dumps(new.get("spec")))
+    found = _specs.get(key)
+    if found is None:
+        only = {name: each["spec"] for name, each in (("old", empty), ("new", new)) if "spec" in each}
+        before = {"spec": only["old"]} if "old" in only else {}
+        found = fieldsets.compare(kind, before, {"spec": only["new"]} if "new" in only else {})
+        if len(key[1]) <= _SPEC_LIMIT:
+            if len(_specs) >= _SPECS_KEPT:
+                _specs.clear()
+            _specs[key] = found
+    rest = fieldsets.compare(kind, _without_spec(empty), _without_spec(new))
+    return {**rest[0], **found[0]}, {**rest[1], **found[1]}
+
+
+def _without_spec(obj: Object) -> Object:
+    return {key: value for key, value in obj.items() if key != "spec"}
 
 
 def _entries(metadata: Object, old: Object | None) -> list[Entry]:

@@ -1,8 +1,9 @@
 """Watches: a stream of changes to one client.
 
 A subscriber filters changes as they happen and keeps the ready lines, which flushing.py writes to all clients that keep
-up; a client's own task writes the beginning, the bookmarks, and whatever had to wait. A client that reads too slowly is dropped: its connection ends, it lists and watches again. What was there before the watch is made
-into lines while it is sent, so that a long beginning waits nowhere.
+up; a client's own task writes the beginning, the bookmarks, and whatever had to wait. A client that reads too slowly is
+dropped: its connection ends, it lists and watches again. What was there before the watch is made into lines while it is
+sent, so that a long beginning waits nowhere.
 """
 
 from __future__ import annotations

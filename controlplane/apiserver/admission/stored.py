@@ -10,17 +10,28 @@ from .. import keys
 from ..cache import Cache
 from .attributes import Object
 
+_FEW = 64
+"""Objects of a cluster-wide resource (classes of pods, of storage) that are kept decoded until one of them changes."""
+
 
 class StoredObjects:
-    """Objects as the cache has them; decoded when asked for."""
+    """Objects as the cache has them; decoded when asked for. Who asks changes none of them."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
+        self._decoded: dict[Resource, tuple[int, list[Object]]] = {}
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         item = self._cache.shelf(keys.location(resource)).get(namespace, name)
         return None if item is None else item.decode()
 
     def list(self, resource: Resource, namespace: str = "") -> Iterator[Object]:
-        for item in self._cache.shelf(keys.location(resource)).list(namespace):
-            yield item.decode()
+        shelf = self._cache.shelf(keys.location(resource))
+        if resource.namespaced or len(shelf) > _FEW:
+            for item in shelf.list(namespace):
+                yield item.decode()
+            return
+        known = self._decoded.get(resource)
+        if known is None or known[0] != shelf.revision:
+            known = self._decoded[resource] = (shelf.revision, [item.decode() for item in shelf.list()])
+        yield from known[1]

@@ -195,3 +195,25 @@ def test_several_complaints_are_joined_and_each_is_a_cause() -> None:
 def test_text_is_quoted_as_go_does() -> None:
     assert go_quote('a"b\\c') == '"a\\"b\\\\c"'
     assert go_quote("a\nb\x01é") == '"a\\nb\\x01é"'
+
+
+def test_a_specification_known_to_be_valid_does_not_vouch_for_another() -> None:
+    from panal.controlplane.apiserver.validation import pods
+
+    def spec(volume: str, mount: str) -> dict[str, Any]:
+        mounts = [{"name": mount, "mountPath": "/v"}]
+        container = {
+            "name": "c", "image": "i", "imagePullPolicy": "Always", "terminationMessagePolicy": "File",
+            "volumeMounts": mounts,
+        }  # fmt: skip
+        return {
+            "containers": [container], "volumes": [{"name": volume, "emptyDir": {}}], "restartPolicy": "Always",
+            "dnsPolicy": "ClusterFirst",
+        }  # fmt: skip
+
+    one, other = "kube-api-access-abcde", "kube-api-access-fghij"
+    assert pods.pod_spec(spec(one, one), "spec") == []
+    assert pods.pod_spec(spec(other, other), "spec") == []
+    assert [error.field for error in pods.pod_spec(spec(one, other), "spec")] == [
+        "spec.containers[0].volumeMounts[0].name"
+    ]
