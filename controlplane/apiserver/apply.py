@@ -110,7 +110,8 @@ def _entries(metadata: Object, old: Object | None) -> list[Entry]:
     sent = metadata.get("managedFields")
     if sent == [{}]:
         return []
-    if sent and all(map(_readable, sent)):
+    kept = old["metadata"].get("managedFields") if old is not None else None
+    if sent and (sent == kept or all(map(_readable, sent))):
         return list(sent)
     return [] if old is None else list(old["metadata"].get("managedFields") or ())
 

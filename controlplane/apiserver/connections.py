@@ -12,6 +12,8 @@ from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 
 from panal.errors import BadRequest, MethodNotSupported, StatusError
 
+from .authn import User
+
 _log = logging.getLogger(__name__)
 
 LINE_LIMIT = 256 * 1024
@@ -24,6 +26,9 @@ KEEPALIVE = 3600.0
 
 class Connection(web.RequestHandler):
     """One client's connection."""
+
+    certified: User | None = None
+    """Whom its certificate names; that does not change while it lasts."""
 
     def handle_error(
         self,

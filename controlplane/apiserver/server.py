@@ -17,8 +17,10 @@ from panal.errors import MethodNotSupported, NotFound, StatusError
 
 from . import answers, discovery, handlers, impersonation, inflight, metricsapi, reviews, streams, subresources
 from .answers import Answer
-from .authn import User
+from .authn import User, from_certificate
 from .authz import Attributes
+from .clock import timestamp
+from .connections import Connection
 from .context import Call, Parts
 from .custom.resource import CustomResource
 from .handlers import Handler
@@ -111,12 +113,17 @@ class Application:
 
     def _authenticate(self, request: web.BaseRequest) -> User:
         transport = request.transport
-        certificate = transport.get_extra_info("peercert") if transport is not None else None
-        try:
-            user = self._parts.authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
-        except StatusError:
-            self._parts.measured.authenticated("failure")
-            raise
+        connection = request.protocol
+        user = connection.certified if isinstance(connection, Connection) else None
+        if user is None:
+            certificate = transport.get_extra_info("peercert") if transport is not None else None
+            try:
+                user = self._parts.authenticator.authenticate(certificate, request.headers.get("Authorization", ""))
+            except StatusError:
+                self._parts.measured.authenticated("failure")
+                raise
+            if certificate and isinstance(connection, Connection):
+                connection.certified = from_certificate(certificate)
         self._parts.measured.authenticated("success")
         wanted = impersonation.requested(request.headers.items())
         if wanted is None:
@@ -151,7 +158,7 @@ class Application:
             raise _nothing()
         handler = self._handler(target, resource)
         form = self._form(request, target, resource)
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._parts.now()))
+        now = timestamp(self._parts.now())
         return await handler(self._parts, Call(request, target, query, user, form, resource, now))
 
     def _form(self, request: web.BaseRequest, target: Target, resource: resources.Resource) -> Form:
