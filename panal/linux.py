@@ -42,6 +42,13 @@ def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)
 
 
+def trim_memory() -> None:
+    """Give memory that was freed back to the kernel. malloc_trim(3); a libc without it keeps what it has."""
+    trim = getattr(_libc(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _call(name: str, what: str, *arguments: Any) -> None:
     import ctypes
 

@@ -19,6 +19,7 @@ from panal.client import Client
 from panal.informer import Applied, Delta, Informer, all_synced
 from panal.resources import ENDPOINTSLICES, NODES, SERVICES
 
+from . import slim
 from .dataplane import Dataplane, DataplaneError
 from .health import HealthServer, ServiceHealth
 from .show import Show
@@ -52,8 +53,8 @@ class KubeProxy:
         self._dataplane = dataplane
         self._node_ips = (node_ip,) if node_ip else ()
         self._builder = TableBuilder(node, self._node_ips)
-        self._services = Informer(client, SERVICES, label_selector=_NOT_OURS, transform=_without_managed_fields)
-        self._slices = Informer(client, ENDPOINTSLICES, label_selector=_NOT_OURS, transform=_without_managed_fields)
+        self._services = Informer(client, SERVICES, label_selector=_NOT_OURS, transform=slim.service)
+        self._slices = Informer(client, ENDPOINTSLICES, label_selector=_NOT_OURS, transform=slim.endpoint_slice)
         self._node = Informer(client, NODES, field_selector=f"metadata.name={node}", transform=_without_managed_fields)
         self._changed = asyncio.Event()
         self._show = Show(ServiceTable(node, self._node_ips), dataplane.mode, cluster_cidr)

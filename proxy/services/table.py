@@ -10,6 +10,7 @@ Which endpoints count follows Kubernetes: ready ones; when none is ready, those 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -91,6 +92,17 @@ class ServicePort:
         return tuple(dict.fromkeys(self.external_ips + self.load_balancer_ips))
 
 
+_builders = itertools.count()
+
+
+class Step(NamedTuple):
+    """How a builder's table came from the one before it: so that finding the changes costs what they are."""
+
+    builder: int
+    number: int
+    touched: frozenset[PortName]
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceTable:
     """The whole truth for one node. `ports` is never changed in place."""
@@ -98,6 +110,7 @@ class ServiceTable:
     node: str
     node_ips: tuple[str, ...] = ()
     ports: Mapping[PortName, ServicePort] = field(default_factory=dict)
+    step: Step | None = field(default=None, compare=False, repr=False)
 
     def __iter__(self) -> Iterator[ServicePort]:
         return iter(self.ports.values())
@@ -116,19 +129,30 @@ class Changes:
 
 def changes(old: ServiceTable, new: ServiceTable) -> Changes:
     """The service ports that differ. What the tables share is passed over by identity."""
+    if (names := _touched(old, new)) is None:
+        was, now = old.ports.items(), new.ports.items()
+    else:
+        was = [(name, old.ports[name]) for name in names if name in old.ports]  # type: ignore[assignment]
+        now = [(name, new.ports[name]) for name in names if name in new.ports]  # type: ignore[assignment]
     return Changes(
-        removed=tuple(port for name, port in old.ports.items() if name not in new.ports),
-        applied=tuple(
-            port for name, port in new.ports.items() if (before := old.ports.get(name)) is not port and before != port
-        ),
+        removed=tuple(port for name, port in was if name not in new.ports),
+        applied=tuple(port for name, port in now if (had := old.ports.get(name)) is not port and had != port),
     )
+
+
+def _touched(old: ServiceTable, new: ServiceTable) -> list[PortName] | None:
+    """All names that can differ, where `new` is the very next table after `old`; else None."""
+    before, after = old.step, new.step
+    if before is None or after is None or (before.builder, before.number + 1) != (after.builder, after.number):
+        return None
+    return sorted(after.touched)
 
 
 def growing(table: ServiceTable, step: int) -> Iterator[ServiceTable]:
     """Tables that lead to this one, each with up to `step` service ports more; at least one, this one last."""
     names = list(table.ports)
     for end in range(step, len(names), step):
-        yield replace(table, ports={name: table.ports[name] for name in names[:end]})
+        yield replace(table, ports={name: table.ports[name] for name in names[:end]}, step=None)
     yield table
 
 
@@ -142,7 +166,8 @@ class TableBuilder:
         self._slices: dict[ServiceName, dict[str, Object]] = defaultdict(dict)
         self._dirty: set[ServiceName] = set()
         self._names: dict[ServiceName, tuple[PortName, ...]] = {}
-        self._table = ServiceTable(node, self._node_ips)
+        self._identity, self._steps = next(_builders), 0
+        self._table = ServiceTable(node, self._node_ips, step=Step(self._identity, 0, frozenset()))
 
     def set_node_ips(self, addresses: Iterable[str]) -> None:
         self._node_ips = tuple(addresses)
@@ -172,6 +197,7 @@ class TableBuilder:
         """The table as of now; the very same object when nothing of it changed."""
         before = self._table
         ports: dict[PortName, ServicePort] | None = None
+        touched: set[PortName] = set()
         for owner in sorted(self._dirty):
             fresh = {port.name: port for port in self._ports_of(owner)}
             stale = self._names.get(owner, ())
@@ -181,12 +207,15 @@ class TableBuilder:
             for name in stale:
                 del ports[name]
             ports.update(fresh)
+            touched.update(stale, fresh)
             self._names[owner] = tuple(fresh)
             if not fresh:
                 del self._names[owner]
         self._dirty.clear()
         if ports is not None or self._node_ips != before.node_ips:
-            self._table = ServiceTable(self._node, self._node_ips, before.ports if ports is None else ports)
+            self._steps += 1
+            step = Step(self._identity, self._steps, frozenset(touched))
+            self._table = ServiceTable(self._node, self._node_ips, before.ports if ports is None else ports, step)
         return self._table
 
     def _ports_of(self, owner: ServiceName) -> Iterator[ServicePort]:

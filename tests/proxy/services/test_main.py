@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -105,7 +106,7 @@ def named() -> Iterator[Callable[[str], int]]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                with connection:
+                with connection, contextlib.suppress(OSError):  # cut with its endpoint
                     connection.sendall(name.encode())
 
         threading.Thread(target=run, daemon=True).start()
@@ -138,8 +139,11 @@ def endpoints(namespace: str, name: str, port: int, ip: str = "127.0.0.1") -> di
 
 
 def ask(address: str, port: int) -> str:
-    with socket.create_connection((address, port), timeout=3) as connection:
-        return connection.recv(100).decode()
+    try:
+        with socket.create_connection((address, port), timeout=3) as connection:
+            return connection.recv(100).decode()
+    except ConnectionResetError:  # cut with its endpoint
+        return ""
 
 
 def refuses(address: str, port: int) -> bool:
