@@ -5,19 +5,21 @@ Each handler takes a `Call` and returns an `Answer`, or a stream for a watch. Su
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from panal.errors import BadRequest, MethodNotSupported, StatusError
+from panal.errors import BadRequest, MethodNotSupported, NotFound
 from panal.selectors import parse_fields
 
 from . import bodies, encoding, forms, patching, requestoptions, watching
 from .answers import Answer
+from .cache import Item
 from .clock import timestamp
 from .context import Call, Parts
 from .custom.resource import CustomResource
@@ -29,7 +31,7 @@ from .reading import selection
 from .registry import Object, Written
 from .repeated import repeated, strict
 from .revisions import parse_revision
-from .strategy import RequestContext, Strategy, strategy_for
+from .strategy import Strategy, strategy_for
 
 Handler = Callable[[Parts, Call], Awaitable["Answer | web.StreamResponse"]]
 
@@ -236,26 +238,32 @@ async def delete_options(call: Call) -> DeleteOptions:
     return DeleteOptions.read(body, call.query)
 
 
+_TOGETHER = 32
+"""Objects of a collection that are deleted at a time: their deletions are committed together."""
+
+
+def _groups(items: list[Item]) -> Iterator[list[Item]]:
+    for start in range(0, len(items), _TOGETHER):
+        yield items[start : start + _TOGETHER]
+
+
 async def delete_collection(parts: Parts, call: Call) -> Answer:
     options = await delete_options(call)
     chosen = selection(call.target, call.query, _fields(call))
+    context = call.context("", dry_run=options.dry_run)
     deleted: list[bytes] = []
-    for item in parts.reader.current(call.resource, chosen):
-        context = call.context(item.name, dry_run=options.dry_run)
-        context = _in_namespace(context, item.namespace)
-        try:
-            written = await parts.registry.delete(context, call.resource, options)
-        except StatusError as error:
-            if error.code != 404:
-                raise
-        else:
-            deleted.append(written.body)
+    for items in _groups(parts.reader.current(call.resource, chosen)):
+        wanted = [replace(context, name=item.name, namespace=item.namespace) for item in items]
+        ends = await asyncio.gather(
+            *(parts.registry.delete(each, call.resource, options) for each in wanted), return_exceptions=True
+        )
+        for end in ends:
+            if isinstance(end, Written):
+                deleted.append(end.body)
+            elif not isinstance(end, NotFound):
+                raise end
     body = encoding.a_list(f"{call.resource.kind}List", call.resource.api_version, parts.cache.revision, deleted)
     return Answer(body)
-
-
-def _in_namespace(context: RequestContext, namespace: str) -> RequestContext:
-    return replace(context, namespace=namespace)
 
 
 VERBS: dict[str, Handler] = {

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
+
 from .contract import Compacted, Entry, Event, Mismatch, Page, StoreError
 from .fanout import Fanout, Watcher
 
@@ -35,6 +37,18 @@ CREATE INDEX IF NOT EXISTS history_of_key ON history (key, revision);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 _CURRENT = "SELECT revision, value FROM history WHERE key = ? ORDER BY revision DESC LIMIT 1"
+_CURRENT_OF = (
+    "SELECT json_group_array(json_array(wanted.key, CASE WHEN newest.value IS NULL THEN 0 ELSE newest.revision END)) "
+    "FROM json_each(?) AS wanted LEFT JOIN history AS newest "
+    "ON newest.revision = (SELECT max(revision) FROM history WHERE key = wanted.value)"
+)
+"""Of a JSON list of keys: [[index, revision or 0], ...]."""
+_INSERT_ALL = (
+    "INSERT INTO history (revision, key, value) SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), "
+    "CASE WHEN json_extract(value, '$[3]') < 0 THEN NULL "
+    "ELSE substr(?2, json_extract(value, '$[2]') + 1, json_extract(value, '$[3]')) END FROM json_each(?1)"
+)
+"""A JSON list of [revision, key, start, size], and the bytes of all values; a size of -1 is a deletion."""
 _AS_OF = (
     "SELECT key, value, max(revision) FROM history WHERE key >= ? AND key < ? AND revision <= ? "
     "GROUP BY key HAVING value IS NOT NULL ORDER BY key LIMIT ?"
@@ -47,6 +61,8 @@ _FORGET_SUPERSEDED = (
 
 BATCH_LIMIT = 1000
 """Appends one transaction takes: bounds how long the first of them waits for the others."""
+BATCH_BYTES = 32 * 1024 * 1024
+"""Bytes of values after which a transaction takes no more."""
 
 _LOG_LIMIT = 16 * 1024 * 1024
 """Bytes of the write-ahead log that stay on the disk between two bursts of writes."""
@@ -72,6 +88,10 @@ class _Compact:
 
 
 _Job = _Append | _Compact
+
+
+def _size(job: _Job) -> int:
+    return len(job.value or b"") if isinstance(job, _Append) else 0
 
 
 class SQLiteStore:
@@ -200,12 +220,14 @@ class SQLiteStore:
     def _write(self) -> None:
         while (job := self._jobs.get()) is not None:
             batch = [job]
+            size = _size(job)
             with suppress(queue.Empty):
-                while len(batch) < BATCH_LIMIT:
+                while len(batch) < BATCH_LIMIT and size < BATCH_BYTES:
                     if (job := self._jobs.get_nowait()) is None:
                         self._jobs.put(None)
                         break
                     batch.append(job)
+                    size += _size(job)
             self._commit(batch)
 
     def _commit(self, batch: Sequence[_Job]) -> None:
@@ -214,7 +236,8 @@ class SQLiteStore:
         events: list[Event] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            outcomes.extend(self._perform(job, events) for job in batch)
+            appended = iter(self._append_all([job for job in batch if isinstance(job, _Append)], events))
+            outcomes.extend(next(appended) if isinstance(job, _Append) else self._forget(job.revision) for job in batch)
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
@@ -225,24 +248,39 @@ class SQLiteStore:
         with suppress(RuntimeError):  # the loop has ended; so has everyone who waits
             self._loop.call_soon_threadsafe(self._settle, batch, outcomes, events)
 
-    def _perform(self, job: _Job, events: builtins.list[Event]) -> int | Exception:
-        if isinstance(job, _Compact):
-            self._forget(job.revision)
-            return job.revision
-        row = self._writer.execute(_CURRENT, (job.key,)).fetchone()
-        actual: int = row[0] if row and row[1] is not None else 0
-        if actual != job.expect or (job.value is None and actual == 0):
-            return Mismatch(job.key, actual)
-        self._revision += 1
-        self._writer.execute("INSERT INTO history VALUES (?, ?, ?)", (self._revision, job.key, job.value))
-        events.append(Event(self._revision, job.key, job.value))
-        return self._revision
+    def _append_all(self, jobs: Sequence[_Append], events: builtins.list[Event]) -> builtins.list[int | Exception]:
+        """Check and insert with one statement each: the interpreter's lock is given back once, not once a row."""
+        if not jobs:
+            return []
+        keys = list(dict.fromkeys(job.key for job in jobs))
+        found = self._writer.execute(_CURRENT_OF, (orjson.dumps(keys).decode(),)).fetchone()[0]
+        latest = {keys[index]: revision for index, revision in orjson.loads(found)}
+        outcomes: builtins.list[int | Exception] = []
+        rows: builtins.list[tuple[int, str, int, int]] = []
+        values: builtins.list[bytes] = []
+        size = 0
+        for job in jobs:
+            actual = latest[job.key]
+            if actual != job.expect or (job.value is None and actual == 0):
+                outcomes.append(Mismatch(job.key, actual))
+                continue
+            self._revision += 1
+            latest[job.key] = 0 if job.value is None else self._revision
+            rows.append((self._revision, job.key, size, _size(job) if job.value is not None else -1))
+            values.append(job.value or b"")
+            size += _size(job)
+            events.append(Event(self._revision, job.key, job.value))
+            outcomes.append(self._revision)
+        if rows:
+            self._writer.execute(_INSERT_ALL, (orjson.dumps(rows).decode(), b"".join(values)))
+        return outcomes
 
-    def _forget(self, revision: int) -> None:
+    def _forget(self, revision: int) -> int:
         self._writer.execute("INSERT OR REPLACE INTO facts VALUES ('oldest', ?)", (revision,))
         self._writer.execute("INSERT OR REPLACE INTO facts VALUES ('revision', ?)", (self._revision,))
         self._writer.execute(_FORGET_SUPERSEDED, (revision,))
         self._writer.execute("DELETE FROM history WHERE revision <= ? AND value IS NULL", (revision,))
+        return revision
 
     def _settle(self, batch: Sequence[_Job], outcomes: Sequence[int | Exception], events: Sequence[Event]) -> None:
         if events:
