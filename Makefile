@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot bench-pods bench-api clean
+.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot bench-net bench-pods bench-api clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -44,6 +44,9 @@ compatibility: setup ## Write docs/compatibility.md from the code and docs/diffe
 
 bench-boot: setup ## Time the stages of a cluster's start, 5 runs, and its memory
 	@.venv/bin/python benchmarks/boot.py
+
+bench-net: setup ## Measure the network against HAProxy, unbound and a plain route, and how fast changes arrive
+	@.venv/bin/python benchmarks/net.py
 
 bench-pods: setup ## Time pods from create to Scheduled, started and Ready, at 10 a second and 100 at once
 	@.venv/bin/python benchmarks/pods.py

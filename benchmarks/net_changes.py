@@ -19,6 +19,8 @@ from panal.paths import ClusterPaths
 from panal.resources import ENDPOINTSLICES, SERVICES
 
 CHANGES = 100
+PAUSE = 0.1
+"""Seconds between changes: each finds the nodes at rest, old flows cut."""
 NAME = "bench-net"
 
 
@@ -34,7 +36,7 @@ def run(rounds: int, seconds: float) -> Iterator[str]:
         found = asyncio.run(_changes(home))
         took, work = sorted(whole for whole, _ in found), sorted(own for _, own in found)
         middle, late = took[len(took) // 2], took[int(len(took) * 0.99) - 1]
-        yield f"endpoint change to rules in force on every of 4 nodes, {mode}, {CHANGES} changes one by one"
+        yield f"endpoint change to rules in force on every of 4 nodes, {mode}, {CHANGES} changes {PAUSE:g} s apart"
         yield f"ms: median {middle:.1f}, p99 {late:.1f}, max {took[-1]:.1f}"
         yield f"of it the slowest proxy's own work: median {work[len(work) // 2]:.1f}, max {work[-1]:.1f}"
     finally:
@@ -62,6 +64,7 @@ async def _changes(home: Path) -> list[tuple[float, float]]:
                 "discovery.k8s.io/v1", "EndpointSlice", addressType="IPv4", ports=[{"port": 80, "protocol": "TCP"}],
                 endpoints=[{"addresses": [address], "conditions": {"ready": True}}],
             )  # fmt: skip
+            await asyncio.sleep(PAUSE)
             started = time.time()
             await (client.update(ENDPOINTSLICES, found) if number else client.create(ENDPOINTSLICES, found, "default"))
             async with asyncio.timeout(10):

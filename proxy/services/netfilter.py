@@ -6,15 +6,17 @@ connections, being conntrack's, notice nothing.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from panal.linux import trim_memory
+from panal.tasks import spawn
 
 from .addresses import ServiceRoutes
 from .conntrack import cut, may_be_stale
 from .dataplane import DataplaneError
 from .nft import Nft, TooLong
-from .table import ServiceTable, changes, growing
+from .table import PortName, ServicePort, ServiceTable, changes, growing
 from .transaction import Ruleset
 
 _log = logging.getLogger(__name__)
@@ -33,6 +35,12 @@ class Netfilter:
         self._applied: ServiceTable | None = None
         self._node_ip = node_ip
         self._routes: ServiceRoutes | None = None
+        self._latest = ServiceTable("")
+        self._stale_names: set[PortName] = set()
+        """Service ports whose flows are to be looked through."""
+        self._former: list[ServicePort] = []
+        """What they were, and those that are gone."""
+        self._cutting: asyncio.Task[None] | None = None
 
     async def apply(self, table: ServiceTable) -> None:
         before, self._applied = self._applied, None
@@ -41,7 +49,7 @@ class Netfilter:
             await self._replace(table)
         else:
             await self._update(table)
-        self._applied = table
+        self._applied = self._latest = table
         self._cut_flows(before or ServiceTable(table.node), table)
 
     async def close(self) -> None:
@@ -81,15 +89,33 @@ class Netfilter:
             raise DataplaneError(f"routes to Services: {error.strerror}") from error
 
     def _cut_flows(self, before: ServiceTable, after: ServiceTable) -> None:
+        """Begin to; the rules are in force already, and looking through all flows takes the kernel its time."""
         difference = changes(before, after)
-        pairs = [(before.ports.get(port.name), port) for port in difference.applied]
-        ports = [port for former, port in pairs if former is None or may_be_stale(former, port)]
-        former = [before.ports[port.name] for port in ports if port.name in before.ports]
-        removed = [*difference.removed, *former]
-        if not (ports or removed):
-            return
+        for port in difference.applied:
+            former = before.ports.get(port.name)
+            if former is None or may_be_stale(former, port):
+                self._stale_names.add(port.name)
+                self._former += [former] if former is not None else []
+        self._former += difference.removed
+        if (self._stale_names or self._former) and self._cutting is None:
+            self._cutting = spawn(self._cut(), name="cut flows")
+
+    async def _cut(self) -> None:
+        """Until nothing is left to look for: what changes meanwhile is looked for together next."""
         try:
-            if number := cut(ports, removed):
-                _log.info("cut %d flows to endpoints that left", number)
+            while self._stale_names or self._former:
+                names, removed = self._stale_names, self._former
+                self._stale_names, self._former = set(), []
+                present = self._latest.ports
+                ports = [present[name] for name in names if name in present]
+                if number := await asyncio.to_thread(cut, ports, removed):
+                    _log.info("cut %d flows to endpoints that left", number)
         except OSError as error:
             _log.warning("flows to endpoints that left can't be cut: %s", error.strerror)
+        finally:
+            self._cutting = None
+
+    async def settled(self) -> None:
+        """Return when no flow is left to be cut."""
+        while self._cutting is not None:
+            await asyncio.wait([self._cutting])

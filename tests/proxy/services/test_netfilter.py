@@ -106,6 +106,7 @@ def test_a_connection_outlives_every_change_and_a_restart_until_its_endpoint_is_
             served.sendall(b"yes")
             assert client.recv(100) == b"yes"
             await reborn.apply(table(web(Endpoint(second, 80, True))))
+            await reborn.settled()
             client.sendall(b"and now?")
             with pytest.raises(ConnectionResetError):
                 client.recv(100)
@@ -132,11 +133,14 @@ def test_udp_flows_leave_an_endpoint_that_left(in_world: Any) -> None:
         await dataplane.apply(table(dns(Endpoint(first, 53, True))))
         assert [ask(), ask()] == [first, first]
         await dataplane.apply(table(dns(Endpoint(second, 53, True))))
+        await dataplane.settled()
         assert [ask(), ask()] == [second, second]
         await dataplane.apply(table(dns()))
+        await dataplane.settled()
         with pytest.raises(OSError):  # noqa: PT011 - refused or silent
             ask()
         await dataplane.apply(table(dns(Endpoint(first, 53, True))))
+        await dataplane.settled()
         assert ask() == first
 
     in_world(story)
