@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 import statistics
+import struct
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ NODE, CIDR = "192.168.0.101", "10.10.0.0/16"
 MANY, MORE = 5000, 10000
 CHANGES = 100
 SERVICE = "10.96.0.1"
+_RESET = struct.pack("ii", 1, 0)
 
 
 def run(rounds: int, seconds: float) -> Iterator[str]:
@@ -198,6 +200,7 @@ def _new(netns: str, address: str, port: int, seconds: float) -> float:
     with _in(netns):
         while time.perf_counter() - started < seconds:
             with socket.create_connection((address, port), timeout=5) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)  # or the ports run out
                 sock.sendall(b"x")
                 assert sock.recv(10) == b"x"
             count += 1

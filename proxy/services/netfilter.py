@@ -24,6 +24,10 @@ _PORTS_AT_ONCE = 100
 """Service ports a transaction changes at most, where the kernel takes no longer one."""
 
 
+_MANY = 1000
+"""Service ports from which on the memory that nft used for a transaction is worth giving back."""
+
+
 class Netfilter:
     """The `netfilter` dataplane."""
 
@@ -110,6 +114,8 @@ class Netfilter:
                 ports = [present[name] for name in names if name in present]
                 if number := await asyncio.to_thread(cut, ports, removed):
                     _log.info("cut %d flows to endpoints that left", number)
+            if len(self._latest.ports) > _MANY:
+                await asyncio.to_thread(trim_memory)
         except OSError as error:
             _log.warning("flows to endpoints that left can't be cut: %s", error.strerror)
         finally:
