@@ -19,7 +19,7 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; sendfile on;
-  server {{ listen 127.0.0.1:{port}; root {folder}; }}
+  server {{ listen 127.0.0.1:{port}; listen 127.0.0.1:{other}; root {folder}; }}
 }}
 """
 HAPROXY = """
@@ -74,9 +74,9 @@ def run(rounds: int, seconds: float) -> Iterator[str]:
         folder.chmod(0o755)
         (folder / "small").write_bytes(b"x" * 100)
         (folder / "mib").write_bytes(b"x" * (1 << 20))
-        backend, ours, theirs = free_port(), free_port(), free_port()
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=backend))
-        (folder / "haproxy.cfg").write_text(HAPROXY.format(port=theirs, backend=backend))
+        backend, other, ours, theirs = free_port(), free_port(), free_port(), free_port()
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=backend, other=other))
+        (folder / "haproxy.cfg").write_text(HAPROXY.format(port=theirs, backend=other))
         nginx = ["nginx", "-c", str(folder / "nginx.conf"), "-p", name, "-g", "user root;" if not os.geteuid() else ""]
         stack.enter_context(_running(nginx, backend, rest))
         panal = stack.enter_context(_running([sys.executable, __file__, str(ours), str(backend)], ours, proxy_core))
@@ -91,7 +91,9 @@ def run(rounds: int, seconds: float) -> Iterator[str]:
         ):
 
             def load(pid: int, port: int, how: tuple[str, int, bool] = (path, connections, keep)) -> Load:
-                return measured(pid, lambda: requests(port, how[0], how[1], seconds, keep=how[2]))
+                return measured(
+                    pid, lambda: requests(port, how[0], how[1], seconds if how[2] else min(seconds, 0.5), keep=how[2])
+                )
 
             found = in_turn(
                 {"Panal": lambda: load(panal, ours), "HAProxy": lambda: load(haproxy, theirs)},

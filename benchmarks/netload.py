@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import socket
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+_NO_PORT = 24
+"""IP_BIND_ADDRESS_NO_PORT of <linux/in.h>."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -61,8 +64,13 @@ def requests(port: int, path: str, connections: int, seconds: float, *, keep: bo
     poll = select.epoll()
     open_now: dict[int, tuple[socket.socket, list[int]]] = {}
 
+    sources = itertools.cycle(f"127.0.0.{last}" for last in range(2, 250))
+
     def dial() -> None:
-        sock = socket.create_connection(("127.0.0.1", port))
+        sock = socket.socket()
+        sock.setsockopt(socket.IPPROTO_IP, _NO_PORT, 1)
+        sock.bind((next(sources), 0))  # many: the ports of one would run out
+        sock.connect(("127.0.0.1", port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(head)
         sock.setblocking(False)
