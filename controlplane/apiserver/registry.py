@@ -92,8 +92,8 @@ class Registry:
         check_kind(resource, obj)
         warnings = decode(resource, obj, field_validation)
         for _ in range(_NAME_ATTEMPTS):
-            attempt = _copy(obj)
-            generated = not attempt["metadata"].get("name")
+            generated = not obj["metadata"].get("name")
+            attempt = _copy(obj) if generated else obj  # with a name there is one attempt
             admitted = await self._prepare_new(ctx, strategy, attempt, tracked)
             warnings += strategy.warnings(ctx, attempt) + admitted.warnings
             warnings += unacted.warnings(resource.group_resource, resource.kind, attempt, None)

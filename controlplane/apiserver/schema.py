@@ -105,7 +105,7 @@ class Schema:
                 self._kinds.setdefault((gvk["group"], gvk["version"], gvk["kind"]), name)
         self._raw: dict[str, bytes] = {name: orjson.dumps(definition) for name, definition in definitions.items()}
         self._compiled: dict[str, Type] = {}
-        self._empty: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._empty: dict[tuple[str, str, str], bytes] = {}
 
     def of(self, resource: Resource) -> Type:
         """The type of a resource's objects; one that accepts everything where no schema is known."""
@@ -123,8 +123,9 @@ class Schema:
             return {}
         key = (resource.group, resource.version, resource.kind)
         if key not in self._empty:
-            self._empty[key] = empty(self.of(resource))
-        return copy.deepcopy(self._empty[key])
+            self._empty[key] = orjson.dumps(empty(self.of(resource)))
+        made: dict[str, Any] = orjson.loads(self._empty[key])
+        return made
 
     def metadata(self) -> Type:
         """The type of every object's metadata."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from panal.resources import Resource
 
 from .. import keys
-from ..cache import Cache
+from ..cache import Cache, Item
 from .attributes import Object
 
 _FEW = 64
@@ -20,10 +20,17 @@ class StoredObjects:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._decoded: dict[Resource, tuple[int, list[Object]]] = {}
+        self._last: dict[Resource, Item] = {}
+        self._seen: dict[Resource, Object] = {}
+        """The object of each resource that was asked for last: the namespace of one write after the other."""
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         item = self._cache.shelf(keys.location(resource)).get(namespace, name)
-        return None if item is None else item.decode()
+        if item is None:
+            return None
+        if item is not self._last.get(resource):
+            self._last[resource], self._seen[resource] = item, item.decode()
+        return self._seen[resource]
 
     def list(self, resource: Resource, namespace: str = "") -> Iterator[Object]:
         shelf = self._cache.shelf(keys.location(resource))
