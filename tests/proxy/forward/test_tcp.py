@@ -14,6 +14,7 @@ import pytest
 
 from panal.proxy.forward.balance import Backends
 from panal.proxy.forward.records import Frontend, Hooks, Record
+from panal.proxy.forward.tcp import SMALL
 
 from ...ports import free_port
 
@@ -115,6 +116,22 @@ async def test_every_byte_arrives_at_a_slow_reader_and_memory_stays_small(start_
     assert time.process_time() - before < 0.1, "waiting costs CPU"
     with client:
         assert await asyncio.to_thread(receive_all, client) == sent
+
+
+@pytest.mark.parametrize("size", [1, SMALL - 1, SMALL, SMALL + 1, 5 * SMALL, 1 << 20])
+async def test_small_and_large_messages_come_back_whole(start_engine: Any, named: Any, size: int) -> None:
+    engine, port = start_engine(), free_port()
+    await engine.apply({tcp(port): Backends((named(""),))})
+    message = os.urandom(size)
+    with dial(port) as client:
+        for _ in range(3):
+            sender = threading.Thread(target=client.sendall, args=(message,))
+            sender.start()
+            received = b""
+            while len(received) < size:
+                received += client.recv(1 << 16)
+            sender.join()
+            assert received == message
 
 
 async def test_a_server_that_closes_while_the_client_is_slow_costs_no_cpu(start_engine: Any, serve: Any) -> None:
