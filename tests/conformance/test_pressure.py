@@ -186,3 +186,19 @@ async def test_metrics_have_the_usual_names(api: Api, namespace: str) -> None:
 async def test_the_index_names_every_path(api: Api) -> None:
     paths = (await api.get("/")).ok().body["paths"]
     assert {"/api/v1", "/apis/apps/v1", "/healthz/etcd", "/livez", "/readyz", "/metrics", "/version"} <= set(paths)
+
+
+@pytest.mark.parametrize("upgrade", ["", "websocket", "SPDY/3.1", "bogus"])
+@pytest.mark.parametrize("stream", ["exec?command=a", "exec", "attach", "portforward", "exec?command=a&container=z"])
+async def test_an_upgrade_that_cannot_be_made_gets_a_status(
+    api: Api, namespace: str, upgrade: str, stream: str
+) -> None:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    spec = {"nodeName": "not-there", "containers": [{"name": "c", "image": "i"}]}
+    (await api.create(path, {"metadata": {"name": "p"}, "spec": spec})).ok()
+    headers = {"Connection": "Upgrade", "Upgrade": upgrade} if upgrade else {}
+    for method in ("GET", "POST"):
+        answer = await api(method, f"{path}/p/{stream}", **headers)
+        assert 400 <= answer.status < 500, answer.message
+        assert answer.body["kind"] == "Status"
+    assert (await api.get(path)).status == 200

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from panal.controlplane.store.contract import StoreError
+from panal.controlplane.store.contract import Mismatch, StoreError
 from panal.controlplane.store.sqlite import SQLiteStore
 
 WRITER = """
@@ -100,3 +100,41 @@ async def test_files_are_for_the_owner_only(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
     assert (tmp_path / "store").stat().st_mode & 0o077 == 0
     await store.close()
+
+
+async def test_the_file_stays_bounded_while_history_is_forgotten(tmp_path: Path) -> None:
+    store = await SQLiteStore.open(tmp_path)
+    revision, sizes = 0, []
+    try:
+        for _ in range(8):
+            for _ in range(300):
+                revision = await store.append("/registry/a", b"x" * 4000, expect=revision)
+            await store.compact(revision)
+            sizes.append((tmp_path / "store.db").stat().st_size + (tmp_path / "store.db-wal").stat().st_size)
+    finally:
+        await store.close()
+    assert sizes[-1] < 2 * 300 * 4000 * 4, sizes
+    assert sizes[-1] <= max(sizes[2:5]) * 1.5, sizes
+
+
+async def test_writes_that_wait_together_see_each_other(tmp_path: Path) -> None:
+    store = await SQLiteStore.open(tmp_path)
+    try:
+        first, *others = await asyncio.gather(
+            *(store.append("/registry/a", b"%d" % number, expect=0) for number in range(5)),
+            store.append("/registry/b", b"", expect=0),
+            store.append("/registry/none", None, expect=0),
+            return_exceptions=True,
+        )
+        assert first == 1
+        assert [type(each) for each in others[:4]] == [Mismatch] * 4
+        assert isinstance(others[5], Mismatch)
+        found = await store.get("/registry/b")
+        assert found is not None
+        assert found.value == b""
+        gone, again = await asyncio.gather(
+            store.append("/registry/a", None, expect=1), store.append("/registry/a", b"new", expect=0)
+        )
+        assert (again - gone, (await store.list("/registry/a")).entries[0].value) == (1, b"new")
+    finally:
+        await store.close()
