@@ -161,4 +161,5 @@ def _service(port: ServicePort) -> dict[str, Any]:
         "loadBalancerSourceRanges": list(port.source_ranges),
         "healthCheckNodePort": port.health_check_port or None,
         "endpoints": [{"ip": item.ip, "port": item.port, "local": item.local} for item in port.endpoints],
+        "leaving": [{"ip": item.ip, "port": item.port, "local": item.local} for item in port.others],
     }

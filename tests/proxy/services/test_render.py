@@ -84,6 +84,7 @@ def test_the_document_says_everything_programs_need() -> None:
             "loadBalancerSourceRanges": [],
             "healthCheckNodePort": None,
             "endpoints": [{"ip": "10.10.0.7", "port": 80, "local": True}],
+            "leaving": [],
         }
     ]
 
