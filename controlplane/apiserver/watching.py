@@ -248,6 +248,7 @@ async def _send(
             await response.write(data)
         if ended:
             break
+    stream.transport = None  # nothing more after the last chunk: the connection serves other requests
     with suppress(ConnectionError, StatusError):
         await response.write_eof()
     return response
