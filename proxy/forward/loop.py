@@ -60,10 +60,12 @@ class Loop:
         self._thread.start()
 
     def call(self, function: Callable[[], T]) -> Future[T]:
-        """Run it on the loop's thread. May be called from any thread."""
+        """Run it on the loop's thread, unless the future is cancelled before. May be called from any thread."""
         future: Future[T] = Future()
 
         def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(function())
             except BaseException as error:
@@ -130,7 +132,7 @@ class Loop:
     def _run_calls(self, _: int) -> None:
         os.eventfd_read(self._wake)
         while self._calls:
-            self._calls.popleft()()
+            self._guarded(self._calls.popleft())
 
     def _guarded(self, function: Callable[..., Any], *arguments: Any) -> None:
         try:
