@@ -86,6 +86,10 @@ class Graph:
     def dependents(self, owner: str) -> list[Node]:
         return [self._nodes[item] for item in sorted(self._dependents.get(owner, ()))]
 
+    def ownerless(self) -> set[str]:
+        """Nodes with an owner that is not among the nodes: gone, or of a resource that is not followed yet."""
+        return {item for owner, group in self._dependents.items() if owner not in self._nodes for item in group}
+
     def blocking(self, owner: str) -> list[Node]:
         """Dependents that the owner's foreground deletion must wait for."""
         return [

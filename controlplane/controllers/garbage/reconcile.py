@@ -70,11 +70,15 @@ class Garbage:
         await asyncio.sleep(self._quiet)
         while True:
             self._changed.clear()
+            renewed = False
             for resource in await self._discover():
                 if self._follow(resource, group):
+                    renewed = True
                     await asyncio.sleep(STEP)
             await self._synced()
             self._complete.set()
+            if renewed:
+                self._queue(self._graph.ownerless())  # whose owner went before its kind was followed
             await self._changed.wait()
             await asyncio.sleep(0.5)  # a custom resource appears in discovery a moment after its definition
 
@@ -109,8 +113,10 @@ class Garbage:
     def _follow(self, resource: Resource, group: asyncio.TaskGroup) -> bool:
         """Begin to follow the resource; False if it is followed, or followed by others, already."""
         where = resource.group, resource.plural
-        if where in self._followed:
-            return False
+        if (known := self._followed.get(where)) is not None:
+            if where not in self._tasks or known.resource.version == resource.version:
+                return False
+            self._forget(where)  # a custom kind has another version now
         shared = self._context.informers.known(_plain(resource))
         informer = shared
         if informer is None:

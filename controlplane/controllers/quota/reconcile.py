@@ -4,6 +4,8 @@ them.
 
 from __future__ import annotations
 
+import asyncio
+
 from panal.controllers import Controller
 from panal.informer import Applied, Delta, Informer
 from panal.resources import PODS, RESOURCEQUOTAS, resource
@@ -12,6 +14,10 @@ from ..context import Context, by_namespace
 from ..meta import Key, Object, key, namespace, spec, status
 from ..pods import is_terminal
 from . import decide
+from .custom import CustomKinds
+
+PATIENCE = 10.0
+"""Seconds to wait for the first list of a custom kind, which may go meanwhile, before looking again."""
 
 
 class Quotas:
@@ -23,13 +29,16 @@ class Quotas:
         self._quotas = informers.of(RESOURCEQUOTAS)
         self._pods = informers.of(PODS)
         self._counted: dict[tuple[str, str], Informer] = {}
+        self._custom = CustomKinds(context, self._on_object, self._on_definition)
         self._controller: Controller[Key] = Controller("resourcequota", self.reconcile, workers=2)
         self._quotas.subscribe(self._on_quota)
         self._pods.subscribe(self._on_object)
 
     async def run(self) -> None:
         await self._context.ready(self._quotas, self._pods)
-        await self._controller.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._custom.run(), name="resourcequota-custom-kinds")
+            group.create_task(self._controller.run(), name="resourcequota")
 
     def _on_quota(self, delta: Delta) -> None:
         if isinstance(delta, Applied):
@@ -43,6 +52,12 @@ class Quotas:
                 return
         for quota in self._quotas_in.get(namespace(obj)):
             self._controller.queue.add(key(quota))
+
+    def _on_definition(self, group: str, plural: str) -> None:
+        item = f"count/{plural}.{group}"
+        for quota in self._quotas.all():
+            if item in (spec(quota).get("hard") or {}):
+                self._controller.queue.add(key(quota))
 
     async def reconcile(self, which: Key) -> float | None:
         quota = self._quotas.get(*which)
@@ -63,8 +78,17 @@ class Quotas:
             try:
                 informer = self._context.informers.of(resource(plural, group))
             except KeyError:
-                return []
+                return await self._list_custom(group, plural, where)
             self._counted[group, plural] = informer
             informer.subscribe(self._on_object)
         await informer.synced()
+        return [obj for obj in informer.all() if namespace(obj) == where]
+
+    async def _list_custom(self, group: str, plural: str, where: str) -> list[Object]:
+        """Raises TimeoutError, after which the queue comes back to the quota."""
+        informer = await self._custom.informer(group, plural)
+        if informer is None:
+            return []
+        async with asyncio.timeout(PATIENCE):
+            await informer.synced()
         return [obj for obj in informer.all() if namespace(obj) == where]
