@@ -115,11 +115,13 @@ def _controller_manager(config: ClusterConfig, paths: ClusterPaths) -> Object:
             f"--cluster-signing-key-file={paths.pki}/ca.key",
             f"--cluster-cidr={config.pod_cidr}",
             f"--service-cluster-ip-range={config.service_cidr}",
+            f"--local-path-folder={paths.volumes}",
         ],
         {
             "kubeconfig": (kubeconfig, "File", True),
             "ca": (paths.pki / "ca.crt", "File", True),
             "ca-key": (paths.pki / "ca.key", "File", True),
+            "volumes": (paths.volumes, "DirectoryOrCreate", False),
         },
         resources={"requests": {"cpu": "200m"}},
     )
@@ -137,10 +139,25 @@ def _scheduler(paths: ClusterPaths) -> Object:
 
 def addons(config: ClusterConfig, paths: ClusterPaths) -> list[Object]:
     """What is applied through the API once it answers, in this order."""
-    objects = [*lan_access(), *_kube_proxy(config, paths), *_cluster_dns(config)]
+    objects = [*lan_access(), *_kube_proxy(config, paths), *_cluster_dns(config), storage_class()]
     if config.ingress.enabled:
         objects += ingress_controller(config)
     return objects
+
+
+def storage_class() -> Object:
+    """The default class: folders of the node that the pod's scheduling chose."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            **_meta("local-path"),
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": "panal.dev/local-path",
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
 
 
 def _meta(name: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Object:

@@ -110,6 +110,11 @@ class ClusterPaths:
         return self.root / "run"
 
     @property
+    def volumes(self) -> Path:
+        """The data of provisioned PersistentVolumes, a folder pvc-UID each."""
+        return self.root / "volumes"
+
+    @property
     def namespaces(self) -> Path:
         """Bind mounts of network namespaces, one a host, in the cluster's own mount namespace."""
         return self.root / "netns"

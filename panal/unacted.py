@@ -35,7 +35,6 @@ class Field:
 Tree = Mapping[str, "Field | Tree"]
 """Field names, below each other; a name that ends with [] is a list, whose items are meant."""
 
-_NO_CLAIMS = "persistentvolumeclaims" not in ACTS
 _PROFILE: Final[Tree] = {"type": Field("no profile of the node is loaded", only=("Localhost",))}
 _SECURITY: Final[Tree] = {
     "seLinuxOptions": Field("no SELinux label is set"),
@@ -52,10 +51,9 @@ _CONTAINER: Final[Tree] = {
 }
 _NO_VOLUME = Field("volumes of this type are not supported: the pod will not start")
 _VOLUMES = (
-    "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume", "flocker",
-    "gcePersistentDisk", "gitRepo", "glusterfs", "image", "iscsi", "nfs", "photonPersistentDisk", "portworxVolume",
-    "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume",
-    *(("persistentVolumeClaim", "ephemeral") if _NO_CLAIMS else ()),
+    "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "ephemeral", "fc", "flexVolume",
+    "flocker", "gcePersistentDisk", "gitRepo", "glusterfs", "image", "iscsi", "nfs", "photonPersistentDisk",
+    "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume",
 )  # fmt: skip
 _POD: Final[Tree] = {
     "hostPID": Field("processes of the node are not shown"),
@@ -84,12 +82,7 @@ FIELDS: Final[Mapping[str, Tree]] = {
     "deployments.apps": _TEMPLATE,
     "replicasets.apps": _TEMPLATE,
     "daemonsets.apps": _TEMPLATE,
-    "statefulsets.apps": {
-        "spec": {
-            "template": {"spec": _POD},
-            **({"volumeClaimTemplates": Field("the claims are made, and bound by nobody")} if _NO_CLAIMS else {}),
-        }
-    },
+    "statefulsets.apps": _TEMPLATE,
     "jobs.batch": _TEMPLATE,
     "cronjobs.batch": {"spec": {"jobTemplate": _TEMPLATE}},
     "services": {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.contract import Mount
-from . import atomic, podspec, volumes
+from . import atomic, claims, podspec, volumes
 from .env import ConfigError, expand
 from .fields import Surroundings
 from .podspec import ContainerSpec, Pod
@@ -58,12 +58,17 @@ class Mounter:
     def mounts(self, pod: Pod, spec: ContainerSpec, paths: Mapping[str, Path], env: Mapping[str, str]) -> list[Mount]:
         """Where the container sees which volume. Raises ConfigError."""
         found: list[Mount] = []
+        read_only = claims.read_only(pod)
         for mount in spec.get("volumeMounts") or ():
             if (source := paths.get(mount["name"])) is None:
                 raise ConfigError(f"unmounted volumes=[{mount['name']}]")
             inside = expand(mount["subPathExpr"], env) if mount.get("subPathExpr") else mount.get("subPath") or ""
             where = _sub_path(source, inside) if inside else source
-            found.append(Mount(_absolute(mount["mountPath"]), str(where), bool(mount.get("readOnly"))))
+            found.append(
+                Mount(
+                    _absolute(mount["mountPath"]), str(where), bool(mount.get("readOnly")) or mount["name"] in read_only
+                )
+            )
         return found
 
     def termination_log(self, pod: Pod, spec: ContainerSpec, attempt: int) -> Path:

@@ -17,7 +17,7 @@ from panal.errors import Conflict, NotFound, StatusError
 from panal.resources import PODS
 
 from ..runtime.contract import Container, ContainerState, ImageMissing, InvalidImageName, Mount, RuntimeFailure
-from . import backoff, crilog, podspec, requests
+from . import backoff, claims, crilog, podspec, requests
 from .backoff import Backoff
 from .dns import resolv
 from .env import ConfigError, environment, own_variables
@@ -136,6 +136,7 @@ class Performer:
             if not podspec.is_static(pod):
                 await self._shared.references.ready(pod)
                 tokens = await self._shared.tokens.tokens(pod)
+                pod = await claims.resolved(self._shared.client, pod)
             memory.volumes = self._shared.mounter.set_up(pod, self._lookup, tokens, self._shared.around(""))
             memory.volumes_delay = MOUNT_RETRY_FIRST
         except (VolumeError, StatusError, Unreachable) as error:

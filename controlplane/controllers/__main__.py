@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--cluster-signing-key-file", default="", help="the CA's key")
     found.add_argument("--cluster-cidr", default="", help="range of pod addresses; nodes bring their own part of it")
     found.add_argument("--service-cluster-ip-range", default="", help="range of Service addresses")
+    found.add_argument("--local-path-folder", default="", help="where volumes of panal.dev/local-path are; empty: none")
     found.add_argument("--node-monitor-grace-period", type=seconds, default=40.0, help="silence of a node that counts")
     found.add_argument("--terminated-pod-gc-threshold", type=int, default=12500, help="finished pods that are kept")
     found.add_argument("--controllers", default="*", help="comma-separated; * is all, -NAME turns one off")
@@ -75,6 +76,7 @@ def main(argv: Sequence[str]) -> int:
         root_ca=ca,
         signing_certificate=signing,
         signing_key=key,
+        volume_folder=options.local_path_folder,
         terminated_pods=options.terminated_pod_gc_threshold,
         node_grace=options.node_monitor_grace_period,
         service_cidr=options.service_cluster_ip_range,

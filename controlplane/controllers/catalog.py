@@ -17,6 +17,8 @@ from .job.reconcile import Jobs
 from .mirroring.reconcile import Mirroring
 from .namespace.reconcile import Namespaces
 from .nodelifecycle.reconcile import NodeLifecycle
+from .persistentvolume.binder import Binder
+from .persistentvolume.protection import ClaimProtection, VolumeProtection
 from .podautoscaler.reconcile import HorizontalPodAutoscalers
 from .podgc.reconcile import PodGC
 from .quota.reconcile import Quotas
@@ -42,6 +44,9 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("resourcequota-controller", Quotas),
     ("certificatesigningrequest-signing-controller", Certificates),
     ("clusterrole-aggregation-controller", RoleAggregation),
+    ("persistentvolume-binder-controller", Binder),
+    ("persistentvolumeclaim-protection-controller", ClaimProtection),
+    ("persistentvolume-protection-controller", VolumeProtection),
     ("endpointslice-controller", EndpointSlices),
     ("endpoints-controller", Endpoints),
     ("endpointslice-mirroring-controller", Mirroring),

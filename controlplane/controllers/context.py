@@ -33,6 +33,8 @@ class Settings:
     signing_certificate: str = ""
     signing_key: str = field(default="", repr=False)
     """What signs CertificateSigningRequests, PEM; empty signs none."""
+    volume_folder: str = ""
+    """Where the folders of provisioned volumes are; empty provisions none."""
     terminated_pods: int = 12500
     """Finished pods that are kept in the whole cluster; nought keeps all."""
     pod_gc_quarantine: float = 40.0

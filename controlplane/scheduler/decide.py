@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .plugins import FILTERS, SCORES
-from .plugins.contract import Filter, Refusal, Score
+from .plugins.contract import Everywhere, Filter, Refusal, Score
 from .snapshot import NodeInfo, PodInfo, Snapshot
 
 
@@ -58,6 +58,11 @@ def feasible_nodes(
 ) -> tuple[list[NodeInfo], Refused | None]:
     """The nodes that pass every filter; when there is none, why."""
     checks = [(item.name, check) for item in filters if (check := item.prepare(pod, snapshot)) is not None]
+    for name, check in checks:
+        if isinstance(check, Everywhere):
+            policy = (pod.obj.get("spec") or {}).get("preemptionPolicy")
+            everywhere = dict.fromkeys(snapshot.nodes, check.refusal)
+            return [], Refused(everywhere, frozenset({name}), preempts=policy != "Never")
     feasible: list[NodeInfo] = []
     refusals: dict[str, Refusal] = {}
     blamed: set[str] = set()
@@ -94,7 +99,8 @@ def message(refused: Refused, victims: str = "No preemption victims found for in
     if total == 0:
         return "no nodes available to schedule pods"
     said = Counter(reason for refusal in refused.refusals.values() for reason in refusal.reasons)
-    text = f"0/{total} nodes are available: {_histogram(said)}."
+    whole = next((refusal.reasons[0] for refusal in refused.refusals.values() if refusal.whole), None)
+    text = f"0/{total} nodes are available: {whole or _histogram(said)}."
     if not refused.preempts:
         return f"{text} preemption: not eligible due to preemptionPolicy=Never."
     helpless = sum(refusal.final for refusal in refused.refusals.values())

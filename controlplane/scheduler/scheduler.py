@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import time
+from dataclasses import replace
 from typing import Any, Protocol
 
 from panal.client import Client, Unreachable
@@ -24,6 +25,7 @@ from .decide import Chance, Outcome, Placed, Refused, message, schedule
 from .preempt import Preemption, is_under_way, preempt
 from .queue import Queue, Waiting
 from .snapshot import Object, PodInfo, Snapshot, allocatable_of, pod_info
+from .storage import Storage, Unbound
 
 NAME = "default-scheduler"
 _log = logging.getLogger(__name__)
@@ -116,6 +118,7 @@ class Scheduler:
         self._work = asyncio.Event()
         self.pods = Informer(client, PODS, transform=slim)
         self.nodes = Informer(client, NODES, transform=slim)
+        self.storage = Storage(client, lambda: self._wake(plugins.STORAGE_CHANGED))
         self.nodes.subscribe(self._on_node)
         self.pods.subscribe(self._on_pod)
 
@@ -124,7 +127,9 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.nodes.run(), name="informer nodes")
             group.create_task(self.pods.run(), name="informer pods")
-            await all_synced(self.nodes, self.pods)
+            for informer in self.storage.informers:
+                group.create_task(informer.run(), name=f"informer {informer.resource.plural}")
+            await all_synced(self.nodes, self.pods, *self.storage.informers)
             while True:
                 item = self.queue.pop(time.monotonic())
                 if item is None:
@@ -143,7 +148,7 @@ class Scheduler:
 
     def _attempt(self, item: Waiting, group: asyncio.TaskGroup) -> None:
         pod = item.pod
-        snapshot = self.cache.snapshot()
+        snapshot = replace(self.cache.snapshot(), storage=self.storage)
         try:
             outcome = schedule(pod, snapshot, self._chance)
             eviction = self._preempt(pod, snapshot, outcome)
@@ -154,7 +159,7 @@ class Scheduler:
         match outcome:
             case Placed(node):
                 self.cache.assume(pod, node)
-                group.create_task(self._bind(item, node), name=f"bind {pod.namespace}/{pod.name}")
+                group.create_task(self._bind(item, node, snapshot), name=f"bind {pod.namespace}/{pod.name}")
             case Refused(_, filters, _):
                 self.queue.refused(item, filters, time.monotonic())
                 explaining = self._explain(pod, message(outcome), eviction)
@@ -166,11 +171,12 @@ class Scheduler:
             return None
         return preempt(pod, snapshot, outcome)
 
-    async def _bind(self, item: Waiting, node: str) -> None:
+    async def _bind(self, item: Waiting, node: str, snapshot: Snapshot) -> None:
         pod = item.pod
         try:
+            await self.storage.bind(pod, snapshot.nodes[node].node, snapshot)
             await self._binder.bind(pod, node)
-        except (NotFound, Conflict) as error:
+        except (NotFound, Conflict, Unbound) as error:
             _log.info("%s/%s: %s", pod.namespace, pod.name, error)
             self._give_back(item)
         except (StatusError, Unreachable) as error:

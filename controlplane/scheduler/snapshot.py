@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from .resources import Amounts, amounts, host_ports, pod_requests
 
@@ -112,11 +112,23 @@ def _sum(total: Mapping[str, int], part: Mapping[str, int], sign: int) -> Amount
     return found
 
 
+class Storage(Protocol):
+    """Claims, volumes and classes as they are now."""
+
+    def claim(self, namespace: str, name: str) -> Object | None: ...
+    def volume(self, name: str) -> Object | None: ...
+    def storage_class(self, name: str) -> Object | None: ...
+    def volumes(self, storage_class: str) -> list[Object]:
+        """The volumes of a class."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All nodes that exist, by name."""
 
     nodes: Mapping[str, NodeInfo]
+    storage: Storage | None = None
+    """None where nobody looks at claims."""
 
     def __len__(self) -> int:
         return len(self.nodes)

@@ -19,6 +19,7 @@ from . import (
     quota,
     serviceaccount,
     storageclass,
+    storageprotection,
     tolerations,
 )
 from .attributes import Attributes, Plugin, Reader, Webhooks
@@ -32,6 +33,7 @@ MUTATING: tuple[Plugin, ...] = (
     tolerations.admit,
     ingressclass.admit,
     storageclass.admit,
+    storageprotection.admit,
 )
 VALIDATING: tuple[Plugin, ...] = (limitranger.validate, noderestriction.validate, podsecurity.validate)
 LAST: tuple[Plugin, ...] = (quota.validate,)

@@ -192,7 +192,17 @@ def stateful_set(obj: Object) -> list[FieldError]:
     errors += not_negative(strategy.get("rollingUpdate") or {}, "spec.updateStrategy.rollingUpdate", "partition")
     errors += not_negative(spec, "spec", "replicas", "minReadySeconds")
     selector, wrong = _selector(spec, "statefulset")
-    return errors + wrong + _template(spec, selector, "StatefulSet")
+    return errors + wrong + _template(_with_claims(spec), selector, "StatefulSet")
+
+
+def _with_claims(spec: Object) -> Object:
+    """The set with the volumes that its claim templates give each pod: containers may mount them."""
+    names = [((claim or {}).get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or ()]
+    template = spec.get("template") or {}
+    pod = template.get("spec") or {}
+    volumes = [volume for volume in pod.get("volumes") or () if volume.get("name") not in names]
+    volumes += [{"name": name, "emptyDir": {}} for name in names if name]
+    return {**spec, "template": {**template, "spec": {**pod, "volumes": volumes}}} if names else spec
 
 
 def stateful_set_update(new: Object, old: Object) -> list[FieldError]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import fit, neighbours, nodes, spread
+from . import fit, neighbours, nodes, spread, volumes
 from .contract import Filter, Score
 
 NODE_ADDED, NODE_CHANGED, POD_GONE, POD_PLACED = "node added", "node changed", "pod gone", "pod placed"
+STORAGE_CHANGED = "storage changed"
 
 _NODE = frozenset({NODE_ADDED, NODE_CHANGED})
 _ROOM = _NODE | {POD_GONE}
@@ -18,6 +19,7 @@ FILTERS: tuple[Filter, ...] = (
     Filter("NodeAffinity", nodes.affinity, _NODE),
     Filter("NodePorts", fit.ports_free, _ROOM),
     Filter("NodeResourcesFit", fit.resources_fit, _ROOM),
+    Filter("VolumeBinding", volumes.volumes_fit, _NODE | {STORAGE_CHANGED}),
     Filter("PodTopologySpread", spread.spread_fits, _ANY),
     Filter("InterPodAffinity", neighbours.neighbours_fit, _ANY),
 )

@@ -14,6 +14,18 @@ class Refusal:
 
     reasons: tuple[str, ...]
     final: bool = False
+    whole: bool = False
+    """Said of the pod, not of a node: it is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """A check that refuses every node before any is looked at."""
+
+    refusal: Refusal
+
+    def __call__(self, info: NodeInfo) -> Refusal | None:
+        return self.refusal
 
 
 Check = Callable[[NodeInfo], Refusal | None]
