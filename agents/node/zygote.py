@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 NAME = "panal-spawner"
@@ -54,12 +54,15 @@ def fork() -> Zygote:
 
 def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
     from panal.agents.runtime import server
+    from panal.warmup import warm_up
 
     from .components import later_modules, modules
 
     gc.disable()  # all of it stays, and what is frozen before a fork is not touched, so it stays shared
     with _without_certificates():
         _load_all((*modules(), *LATE))
+    with suppress(Exception):  # components do without
+        warm_up()
     _settle()
     if os.fork() == 0:
         gc.enable()
