@@ -105,6 +105,11 @@ class ClusterPaths:
         return self.root / "edge.sock"
 
     @property
+    def balancer_socket(self) -> Path:
+        """Where the load balancer tells `panal trace` of its connections."""
+        return self.root / "lb.sock"
+
+    @property
     def run(self) -> Path:
         """Sockets that pods of Panal's own serve to the command."""
         return self.root / "run"

@@ -77,6 +77,7 @@ def _load_balancer(config: ClusterConfig, paths: ClusterPaths) -> Component:
         f"--kubeconfig={paths.root / 'lb.conf'}",
         f"--config={paths.config}",
         f"--edge-socket={paths.edge_socket}",
+        f"--trace-socket={paths.balancer_socket}",
     )
     name = config.load_balancer.name
     return Component("lb", "load-balancer", LOAD_BALANCER, arguments, name, waits=True)

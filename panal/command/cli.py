@@ -146,6 +146,34 @@ def rules(name: str | None, node: str, nft: bool, output: str, watch: bool) -> N
 
 @cli.command()
 @NAME
+@click.argument("target", metavar="URL|HOST:PORT")
+@click.option(
+    "--from", "start", metavar="HOST|POD", help="Where it begins; by default Menchu's PC. POD: NAMESPACE/NAME."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def trace(name: str | None, target: str, start: str | None, as_json: bool) -> None:
+    """Make one real connection and show its way, hop by hop.
+
+    The name and who answered; the load balancer, its nodes and the one it took; the rule on that node; the ingress and
+    its rule; the Service; the pod, its container and process; the answer. Each hop is asked for its own record of this
+    very connection. When it fails: the step that did, and why (exit code 1).
+
+    Examples:
+
+    \b
+        panal trace http://web1.miempresa.com/
+        panal trace nodoa:30880
+        panal trace --from nodob 10.10.1.102:8080
+        panal trace --from default/wp-7c8476bcd7-xcs5j mariadb-service:3307
+        panal trace --json http://web1.miempresa.com/ | jq '.hops[] | select(.step == "pod") | .name'
+    """
+    from .trace.run import trace
+
+    sys.exit(trace(name, target, start, as_json, os.environ))
+
+
+@cli.command()
+@NAME
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
 @click.argument("component")
 def logs(name: str | None, follow: bool, component: str) -> None:

@@ -48,7 +48,7 @@ def shell(name: str | None, host: str, command: Sequence[str], environ: Mapping[
             f"panal: in the loopback network {host} is this machine; use {addresses[host]} as its address.", err=True
         )
         return _run(arguments, variables)
-    _enter(paths, host)
+    enter(paths, host)
     return _run(arguments, variables, lambda: _dress(paths, config, host))
 
 
@@ -62,7 +62,7 @@ def hosts(config: ClusterConfig) -> dict[str, str]:
     }
 
 
-def _enter(paths: ClusterPaths, host: str) -> None:
+def enter(paths: ClusterPaths, host: str) -> None:
     """Join the namespaces of the steward, and the host's network. Raises Failure."""
     here = os.getcwd()
     try:

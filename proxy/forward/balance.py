@@ -50,6 +50,10 @@ class Balancer:
     def __contains__(self, target: Target) -> bool:
         return target in self._targets
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return self._targets
+
     def admits(self, client: str) -> bool:
         return not self._allowed or any(IPv4Address(client) in network for network in self._allowed)
 

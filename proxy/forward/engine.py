@@ -12,12 +12,13 @@ import errno
 import logging
 import resource
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from .balance import Backends, Balancer, Target
 from .loop import IN, Loop, Timer
 from .pipes import Pipes
-from .records import NO_HOOKS, Frontend, Hooks
+from .records import NO_HOOKS, Flow, Frontend, Hooks
 from .tcp import Connection
 from .udp import UDPFrontend
 
@@ -30,6 +31,8 @@ _RESERVED = 256
 _PAUSE = 0.1
 """Seconds without accepting after descriptors ran out."""
 _MOST = 100_000
+FLOWS_REMEMBERED = 4096
+"""Ended connections that can still be traced: some 2 MiB, once so many have been."""
 
 
 def connection_limit() -> int:
@@ -112,6 +115,7 @@ class Engine:
         self._table: dict[Frontend, Backends] = {}
         self._paused: Timer | None = None
         self._full = False
+        self._ended: deque[Flow] = deque(maxlen=FLOWS_REMEMBERED)
 
     def start(self) -> None:
         self.loop.start(self._name)
@@ -130,6 +134,22 @@ class Engine:
     async def connections(self) -> int:
         """How many are open now."""
         return await asyncio.wrap_future(self.loop.call(lambda: len(self._connections)))
+
+    async def flow(self, client: Target, destination: Target) -> Flow | None:
+        """The connection from `client` to `destination`, open or lately ended; the latest, should there be several."""
+        return await asyncio.wrap_future(self.loop.call(lambda: self._find(client, destination)))
+
+    def _find(self, client: Target, destination: Target) -> Flow | None:
+        for connection in self._connections:
+            if connection.peer == client and _is_at(connection.frontend, destination):
+                return connection.flow()
+        for flow in reversed(self._ended):
+            if flow.client == client and _is_at(flow.frontend, destination):
+                return flow
+        return None
+
+    def remember(self, flow: Flow) -> None:
+        self._ended.append(flow)
 
     def close(self) -> None:
         """Stop forwarding and close everything. The engine can't be started again."""
@@ -247,3 +267,8 @@ class Engine:
             for sock in sockets:
                 sock.close()
         self.pipes.close()
+
+
+def _is_at(frontend: Frontend, destination: Target) -> bool:
+    """Handed-over sockets are outside the cluster's network, where another port may lead to them."""
+    return bool(frontend.name) or (frontend.port == destination[1] and frontend.address in (destination[0], "0.0.0.0"))

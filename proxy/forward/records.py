@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .balance import Target
 
@@ -32,6 +32,47 @@ class Record(NamedTuple):
     received: int
     """Bytes from the client."""
     sent: int
+
+
+class Flow(NamedTuple):
+    """A connection as `panal trace` is told of it, open or ended. Times as in `Record`."""
+
+    frontend: Frontend
+    client: Target
+    source: Target | None
+    """The forwarder's own end of the connection to `target`: who the next hop sees."""
+    target: Target | None
+    candidates: tuple[Target, ...]
+    opened: float
+    connected: float | None
+    closed: float | None
+
+    def document(self) -> dict[str, Any]:
+        state = "connecting" if self.closed is None else "failed"
+        if self.connected is not None:
+            state = "open" if self.closed is None else "ended"
+        return {
+            "frontend": str(self.frontend),
+            "client": written(self.client),
+            "source": written(self.source) if self.source else None,
+            "target": written(self.target) if self.target else None,
+            "candidates": list(map(written, self.candidates)),
+            "state": state,
+            "opened": self.opened,
+            "connected": self.connected,
+        }
+
+
+def written(target: Target) -> str:
+    return f"{target[0]}:{target[1]}"
+
+
+def read_target(text: str) -> Target:
+    """ADDRESS:PORT. Raises ValueError."""
+    address, colon, port = text.rpartition(":")
+    if not colon or not address:
+        raise ValueError(f"{text!r} is no ADDRESS:PORT")
+    return address, int(port)
 
 
 class Hooks(NamedTuple):

@@ -18,7 +18,7 @@ from typing import Protocol
 from .balance import Balancer, Target
 from .loop import ERROR, HANGUP, IN, OUT, Loop, Timer
 from .pipes import Pipe, Pipes
-from .records import Frontend, Hooks, Record
+from .records import Flow, Frontend, Hooks, Record
 
 CHUNK = 1 << 16
 """A pipe's capacity."""
@@ -45,6 +45,7 @@ class Owner(Protocol):
     hooks: Hooks
 
     def ended(self, connection: Connection) -> None: ...
+    def remember(self, flow: Flow) -> None: ...
 
 
 class Half:
@@ -129,6 +130,7 @@ class Connection:
     __slots__ = (
         "_balancer",
         "_choices",
+        "_connected",
         "_down",
         "_events",
         "_handlers",
@@ -152,6 +154,7 @@ class Connection:
         self._opened = owner.loop.now
         self._choices: Sequence[Target] = balancer.choices(peer[0], self._opened)
         self.target: Target | None = None
+        self._connected: float | None = None
         self._timer: Timer | None = None
         self._up: Half | None = None
         self._down: Half | None = None
@@ -187,6 +190,7 @@ class Connection:
         self._cancel_timer()
         assert self.target is not None
         loop = self._owner.loop
+        self._connected = loop.now
         self._balancer.settled(self.peer[0], self.target, loop.now)
         client, upstream = self.client.fileno(), self.upstream.fileno()
         self._up, self._down = Half(client, upstream), Half(upstream, client)
@@ -276,6 +280,7 @@ class Connection:
     def close(self, *, reset: bool = False) -> None:
         """End it. `reset`: the client and the endpoint learn that it was cut off."""
         self._cancel_timer()
+        self._owner.remember(self.flow(self._owner.loop.now))
         if reset:
             for sock in (self.client, self.upstream):
                 if sock is not None:
@@ -290,6 +295,15 @@ class Connection:
         hook = self._owner.hooks.on_connection
         if hook is not None:
             hook(self._record())
+
+    def flow(self, closed: float | None = None) -> Flow:
+        """What a trace is told: of one that is open, or that is just about to be `closed`."""
+        source: Target | None = None
+        if self._connected is not None and self.upstream is not None:
+            source = self.upstream.getsockname()
+        return Flow(
+            self.frontend, self.peer, source, self.target, self._balancer.targets, self._opened, self._connected, closed
+        )
 
     def _record(self) -> Record:
         received, sent = (half.moved if half else 0 for half in (self._up, self._down))

@@ -11,6 +11,9 @@ from panal.sockets import listening
 
 from .proxy import Proxy
 
+TRACE = "/trace/"
+"""And the id of a traced request: what became of it."""
+
 
 def metrics(proxy: Proxy) -> str:
     """Prometheus' text format; the names are ingress-nginx'."""
@@ -43,6 +46,8 @@ async def admin_server(host: str, port: int, proxy: Proxy, ready: Callable[[], b
             return web.Response(text="ok")
         if request.path == "/metrics":
             return web.Response(text=metrics(proxy))
+        if request.path.startswith(TRACE) and (found := proxy.traces.get(request.path.removeprefix(TRACE))):
+            return web.json_response(found)
         return web.Response(status=404, text="404 page not found\n")
 
     runner = web.ServerRunner(web.Server(handle, access_log=None))

@@ -40,6 +40,7 @@ class Downstream(asyncio.Protocol):
 
     def __init__(self, proxy: Proxy, scheme: bytes, port: int) -> None:
         self.proxy = proxy
+        self.client = ("", 0)
         self.peer = Peer(b"", scheme, b"%d" % port)
         self._transport: asyncio.Transport | None = None
         self._data = b""
@@ -59,6 +60,7 @@ class Downstream(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         peer = transport.get_extra_info("peername")
         if peer:
+            self.client = str(peer[0]), int(peer[1])
             self.peer = Peer(str(peer[0]).encode(), self.peer.scheme, self.peer.port)
         if self.proxy.admit(self):
             self._wait(self.proxy.timeouts.head)

@@ -16,6 +16,7 @@ from .bodies import Body
 from .forwarding import own_answer, request_head, response_head, upgrade_head
 from .heads import BadMessage, Request, Response, parse_response
 from .routes import Address, Route
+from .traces import trail_of
 from .upstreams import Upstream
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Exchange:
     __slots__ = (
         "_body_size", "_client", "_head", "_head_only", "_path", "_pending", "_response", "_response_body",
         "_tries", "_upstream", "address", "backend", "body", "id", "keep_alive", "over", "received", "request", "route",
-        "sent", "started", "status", "tunnel", "upstream_status",
+        "sent", "started", "status", "trail", "tunnel", "upstream_status",
     )  # fmt: skip
 
     def __init__(self, client: Downstream, request: Request, request_id: bytes, started: float) -> None:
@@ -63,6 +64,8 @@ class Exchange:
         self.sent = 0
         self.started = started
         self.status = 0
+        self.trail = trail_of(request_id)
+        """Of a traced request."""
         self.tunnel = False
         self.upstream_status = 0
 
@@ -164,6 +167,8 @@ class Exchange:
         if self.over:
             return
         _log.warning("%s: endpoint %s:%d: %s", self.backend, address[0], address[1], why)
+        if self.trail is not None:
+            self.trail.refused.append((address, why))
         if self._tries:
             self._attempt()
         else:
@@ -174,6 +179,9 @@ class Exchange:
         self._upstream = upstream
         upstream.begin(self)
         proxy = self._client.proxy
+        if self.trail is not None:
+            self.trail.source, self.trail.reused = upstream.local, not upstream.fresh
+            self.trail.sent_at = proxy.now()
         head = request_head(
             self.request, self.route, self._path, self._client.peer, self.id, trust_forwarded=proxy.trust_forwarded
         )
@@ -290,6 +298,8 @@ class Exchange:
 
     def _log_failure(self, why: str) -> None:
         host, port = self.address or ("-", 0)
+        if self.trail is not None and self.address is not None:
+            self.trail.refused.append((self.address, why))
         _log.warning("%s: endpoint %s:%d %s", self.backend, host, port, why)
 
     # The end.
@@ -323,6 +333,8 @@ class Exchange:
             return
         self.over = True
         self._client.proxy.finished(self, self._client.peer)
+        if self.trail is not None:
+            self._client.proxy.traces.keep(self, self._client.client, self._client.proxy.now())
         self._client.finished(self)
 
     def log_entry(self, now: float, client: bytes) -> accesslog.Entry:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .accesslog import AccessLog
 from .forwarding import Peer
 from .routes import Address, Backend, RouteTable
+from .traces import Traces
 from .upstreams import Pool
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Proxy:
         """Set while closing, when the last connection is gone."""
         self._turns: dict[str, int] = {}
         self._random = (rng or random.Random()).getrandbits
+        self.traces = Traces()
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
 
     def apply(self, table: RouteTable) -> None:
@@ -65,6 +67,9 @@ class Proxy:
             start = 0
         self._turns[backend.name] = start
         return [*endpoints[start:], *endpoints[:start]]
+
+    def now(self) -> float:
+        return self._clock()
 
     def new_id(self) -> bytes:
         return b"%032x" % self._random(128)

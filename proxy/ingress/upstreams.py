@@ -51,6 +51,12 @@ class Upstream(asyncio.Protocol):
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def local(self) -> Address | None:
+        """Our own end of the connection."""
+        found = self._transport.get_extra_info("sockname") if self._transport is not None else None
+        return (str(found[0]), int(found[1])) if found else None
+
     def begin(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._in_head = True

@@ -23,9 +23,9 @@ from panal.tasks import run_until_signal
 
 from ..forward.balance import Target
 from ..forward.engine import Engine
-from ..forward.records import Hooks
+from ..forward.records import Hooks, read_target
 from ..services.addresses import LocalAddresses, device_of_network
-from ..services.tablesocket import answering
+from ..services.tablesocket import Parts, answering, serving
 from . import edge
 from .balancer import LoadBalancer, Settings
 from .checker import Checker
@@ -52,6 +52,7 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--frontend", type=_frontend, action="append", help="PORT:NODEPORT, more than once")
     parser.add_argument("--edge-socket", type=Path, help="where the machine's own listening sockets are handed out")
     parser.add_argument("--status-socket", type=Path, help="Unix socket that shows its state")
+    parser.add_argument("--trace-socket", type=Path, help="Unix socket that tells of connections")
     flags = parser.parse_args(argv)
     if flags.config is not None:
         spec = load_cluster(flags.config).load_balancer
@@ -97,8 +98,23 @@ async def _run(flags: argparse.Namespace, device: str | None) -> None:
         checkers.append(balancer.checker)
         if flags.status_socket is not None:
             await stack.enter_async_context(answering(flags.status_socket, lambda: orjson.dumps(balancer.state())))
+        if flags.trace_socket is not None:
+            await stack.enter_async_context(serving(flags.trace_socket, functools.partial(_told_flow, engine)))
         _log.info("load balancer at %s, pool %s", settings.address, settings.pool)
         await balancer.run()
+
+
+async def _told_flow(engine: Engine, request: str) -> Parts:
+    """For `panal trace`, which says: flow CLIENT DESTINATION, each ADDRESS:PORT."""
+    try:
+        word, client, destination = request.split()
+        if word != "flow":
+            raise ValueError("no such request")
+        found = await engine.flow(read_target(client), read_target(destination))
+    except ValueError as error:
+        yield orjson.dumps({"error": str(error)})
+    else:
+        yield orjson.dumps({"flow": found.document() if found is not None else None})
 
 
 async def _edge_sockets(path: Path | None) -> list[socket.socket]:

@@ -24,6 +24,7 @@ _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _IP_SOURCE, _IP_DESTINATION = 1, 2
 _PROTO_NUMBER, _PROTO_SOURCE_PORT, _PROTO_DESTINATION_PORT = 1, 2, 3
 _PROTOCOLS = {socket.IPPROTO_TCP: "TCP", socket.IPPROTO_UDP: "UDP"}
+_NESTED = 0x8000
 _HEAD = struct.pack("!BBH", socket.AF_INET, 0, 0)
 
 
@@ -96,6 +97,34 @@ def cut(ports: Iterable[ServicePort], removed: Iterable[ServicePort]) -> int:
     return len(found)
 
 
+class Translation(NamedTuple):
+    """Where netfilter sends a TCP connection, and who its endpoint sees as the other end."""
+
+    target: tuple[str, int]
+    source: tuple[str, int]
+
+
+def translation(client: tuple[str, int], destination: tuple[str, int]) -> Translation | None:
+    """Of the TCP connection from `client` to `destination` in this network namespace; None when conntrack has none.
+
+    Raises OSError.
+    """
+    ip = attribute(_IP_SOURCE, socket.inet_aton(client[0])) + attribute(
+        _IP_DESTINATION, socket.inet_aton(destination[0])
+    )
+    ports = (
+        attribute(_PROTO_NUMBER, bytes((socket.IPPROTO_TCP,)))
+        + attribute(_PROTO_SOURCE_PORT, struct.pack("!H", client[1]))
+        + attribute(_PROTO_DESTINATION_PORT, struct.pack("!H", destination[1]))
+    )
+    key = attribute(_NESTED | _TUPLE_IP, ip) + attribute(_NESTED | _TUPLE_PROTO, ports)
+    with Netlink(NETLINK_NETFILTER) as netlink, ignoring(errno.ENOENT):
+        for body in netlink.ask(_CTNETLINK << 8 | _GET, _HEAD + attribute(_NESTED | _TUPLE_ORIG, key)):
+            reply = _tuple(dict(attributes(body[len(_HEAD) :]))[_TUPLE_REPLY])
+            return Translation(reply[1], reply[2]) if reply is not None else None
+    return None
+
+
 def _flows(netlink: Netlink) -> Iterator[Flow]:
     for body in netlink.dump(_CTNETLINK << 8 | _GET, _HEAD):
         found = dict(attributes(body[len(_HEAD) :]))
@@ -104,7 +133,7 @@ def _flows(netlink: Netlink) -> Iterator[Flow]:
             continue
         protocol, _, destination = original
         _, answers, _ = reply
-        yield Flow(protocol, destination, answers, attribute(_TUPLE_ORIG | 0x8000, found[_TUPLE_ORIG]))
+        yield Flow(protocol, destination, answers, attribute(_NESTED | _TUPLE_ORIG, found[_TUPLE_ORIG]))
 
 
 def _tuple(data: bytes) -> tuple[str, tuple[str, int], tuple[str, int]] | None:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
+from ..forward.balance import Target
 from .table import ServiceTable
 
 
@@ -17,6 +18,10 @@ class Dataplane(Protocol):
 
     async def apply(self, table: ServiceTable) -> None:
         """Return when the table is in force. Raises DataplaneError when it can't be; the old one is in force then."""
+
+    async def flow(self, client: Target, destination: Target) -> dict[str, Any] | None:
+        """For `panal trace`: `target`, `source` (ADDRESS:PORT), `state` and more of a TCP connection that came to this
+        node; None when there is or was none. Raises DataplaneError."""
 
     async def close(self) -> None:
         """Stop working. What the kernel does by itself stays in force."""

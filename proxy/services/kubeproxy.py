@@ -57,7 +57,7 @@ class KubeProxy:
         self._slices = Informer(client, ENDPOINTSLICES, label_selector=_NOT_OURS, transform=slim.endpoint_slice)
         self._node = Informer(client, NODES, field_selector=f"metadata.name={node}", transform=_without_managed_fields)
         self._changed = asyncio.Event()
-        self._show = Show(ServiceTable(node, self._node_ips), dataplane.mode, cluster_cidr)
+        self._show = Show(ServiceTable(node, self._node_ips), dataplane.mode, cluster_cidr, dataplane.flow)
         self._applied_at = 0.0
         self._pending_since: float | None = time.time()
         self._eligible = True

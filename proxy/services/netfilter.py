@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from panal.linux import trim_memory
 from panal.tasks import spawn
 
+from ..forward.balance import Target
+from ..forward.records import written
 from .addresses import ServiceRoutes
-from .conntrack import cut, may_be_stale
+from .conntrack import cut, may_be_stale, translation
 from .dataplane import DataplaneError
 from .nft import Nft, TooLong
 from .table import PortName, ServicePort, ServiceTable, changes, growing
@@ -55,6 +58,16 @@ class Netfilter:
             await self._update(table)
         self._applied = self._latest = table
         self._cut_flows(before or ServiceTable(table.node), table)
+
+    async def flow(self, client: Target, destination: Target) -> dict[str, Any] | None:
+        """What conntrack remembers of it."""
+        try:
+            found = translation(client, destination)
+        except OSError as error:
+            raise DataplaneError(f"conntrack: {error.strerror}") from error
+        if found is None:
+            return None
+        return {"source": written(found.source), "target": written(found.target), "state": "translated"}
 
     async def close(self) -> None:
         """The rules stay, and do their work."""

@@ -56,6 +56,10 @@ class Netlink:
         for _ in self._transact(kind, payload, flags | NLM_F_ACK):
             pass
 
+    def ask(self, kind: int, payload: bytes) -> Iterator[bytes]:
+        """The payload of the one object that is named. Raises OSError, ENOENT when there is none."""
+        return self._transact(kind, payload, NLM_F_ACK)
+
     def dump(self, kind: int, payload: bytes) -> Iterator[bytes]:
         """The payloads of all objects of a kind."""
         return self._transact(kind, payload, NLM_F_DUMP)

@@ -12,7 +12,7 @@ and what leads from one table to the next, a line a change:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .table import Endpoint, PortName, ServicePort, ServiceTable, changes
@@ -98,6 +98,33 @@ def document(table: ServiceTable, mode: str) -> dict[str, Any]:
         "node": table.node,
         "lines": lines(table),
         "services": [_service(port) for port in sorted(table, key=_by_address)],
+    }
+
+
+def matching(table: ServiceTable, destination: tuple[str, int], real_port: Callable[[int], int]) -> Any:
+    """The rule that a new TCP connection to `destination` meets on this node, or None. `real_port` as in `forwards`."""
+    ip, number = destination
+    for port in sorted(table, key=lambda port: port.name):
+        if port.protocol != "TCP":
+            continue
+        inside = ip in port.cluster_ips
+        if number == real_port(port.port) and (inside or ip in port.outside_ips):
+            return _matched(port, "ClusterIP" if inside else "external address", inside=inside)
+        if number == port.node_port and ip in table.node_ips:
+            return _matched(port, "NodePort", inside=False)
+    return None
+
+
+def _matched(port: ServicePort, kind: str, *, inside: bool) -> dict[str, Any]:
+    endpoints = port.internal_endpoints if inside else port.external_endpoints
+    return {
+        "kind": kind,
+        "namespace": port.name.namespace,
+        "service": port.name.service,
+        "portName": port.name.port,
+        "candidates": list(map(str, endpoints)),
+        "localOnly": port.internal_local if inside else port.external_local,
+        "affinitySeconds": port.affinity_seconds or None,
     }
 
 

@@ -1,18 +1,25 @@
 """What `panal rules NODE` is told: the table in force, and each step from one to the next.
 
-The words of a request: `json` (or nothing), `nft`, and `watch`, a line of JSON a change until the client hangs up.
+The words of a request: `json` (or nothing), `nft`, `flow CLIENT DESTINATION` (each
+ADDRESS:PORT), and `watch`, a line of JSON a change until the client hangs up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from ipaddress import IPv4Address
+from typing import Any, NamedTuple
 
 import orjson
 
+from panal.addresses import real_port
+
+from ..forward.balance import Target
+from ..forward.records import read_target
+from .dataplane import DataplaneError
 from .listing import listing
-from .render import difference, document
+from .render import difference, document, matching
 from .table import ServiceTable
 
 _STEPS_KEPT = 1000
@@ -29,10 +36,14 @@ class _Step(NamedTuple):
     took: float
 
 
+FlowOf = Callable[[Target, Target], Awaitable[dict[str, Any] | None]]
+
+
 class Show:
     """Keeps the table in force. `answer` is what the table's socket calls."""
 
-    def __init__(self, table: ServiceTable, mode: str, cluster_cidr: str) -> None:
+    def __init__(self, table: ServiceTable, mode: str, cluster_cidr: str, flow: FlowOf | None = None) -> None:
+        self._flow = flow
         self._table, self._mode, self._cidr = table, mode, cluster_cidr
         self._watchers: set[asyncio.Queue[_Step]] = set()
 
@@ -60,8 +71,22 @@ class Show:
                     yield _changes(await queue.get())
             finally:
                 self._watchers.discard(queue)
+        elif request.startswith("flow "):
+            yield _line(await self._told_flow(request.split()[1:]))
         else:
             yield _line({"error": "no such request" if request != "watch" else "too many watch already"})
+
+    async def _told_flow(self, words: list[str]) -> dict[str, Any]:
+        """For `panal trace`: the rule for a destination, and what became of the connection from a client to it."""
+        try:
+            client, destination = map(read_target, words)
+            for address, port in (client, destination):
+                IPv4Address(address), port.to_bytes(2)
+            rule = matching(self._table, destination, real_port)
+            found = await self._flow(client, destination) if self._flow is not None else None
+        except (ValueError, OverflowError, DataplaneError) as error:
+            return {"error": str(error)}
+        return {"node": self._table.node, "mode": self._mode, "rule": rule, "flow": found}
 
 
 def _changes(step: _Step) -> bytes:

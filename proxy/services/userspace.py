@@ -6,6 +6,9 @@ other nodes, which listen on the same addresses, answer in the meantime.
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..forward.balance import Target
 from ..forward.engine import Engine
 from .addresses import LocalAddresses, device_of_network
 from .dataplane import DataplaneError
@@ -31,6 +34,10 @@ class Userspace:
 
     async def close(self) -> None:
         self._engine.close()
+
+    async def flow(self, client: Target, destination: Target) -> dict[str, Any] | None:
+        found = await self._engine.flow(client, destination)
+        return found.document() if found is not None else None
 
     def _own(self, table: ServiceTable) -> None:
         """Take the Services' addresses, except those of the LAN: other hosts would be told that they are here."""

@@ -1,0 +1,1 @@
+"""`panal trace`: one real connection, and each hop's own record of it."""
