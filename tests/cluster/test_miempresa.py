@@ -6,11 +6,14 @@ import os
 import re
 import signal
 import sys
+import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness import Cluster, until
+from tracing import Trace
 
 HOST = "web1.miempresa.com"
 GET = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
@@ -211,3 +214,88 @@ def test_no_request_is_lost_while_replicas_are_replaced(miempresa: Cluster) -> N
             failures.append(repr(error))
     miempresa.kubectl("rollout", "status", "deployment/wp", "--timeout=60s")
     assert len(failures) <= 3, failures
+
+
+def test_a_trace_shows_every_hop_as_it_was(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    config = miempresa.config()
+    trace = Trace(miempresa, f"http://{HOST}/")
+    assert trace.code == 0, trace.words
+    steps = ["name", "connection", "load balancer", "node", "pod", "ingress", "service", "pod", "answer"]
+    assert trace.steps == steps, trace.words
+    assert trace.hop("name")["addresses"] == [config["load_balancer"]["address"]]
+    balancer = trace.hop("load balancer")
+    workers = {node["address"]: node["name"] for node in config["nodes"]}
+    assert {target.partition(":")[0] for target in balancer["candidates"]} <= {*workers}
+    assert balancer["choice"] in balancer["candidates"]
+    node = trace.hop("node")
+    assert node["where"] == workers[balancer["choice"].partition(":")[0]]
+    assert (node["kind"], node["service"], node["mode"]) == ("NodePort", "nginx", miempresa.variant.proxy_mode)
+    ingress = trace.hop("pod", 0)
+    assert node["choice"].partition(":")[0] == ingress["ip"]
+    truth = miempresa.get("pod", "-n", "ingress", ingress["name"])
+    assert (truth["status"]["podIP"], truth["spec"]["nodeName"]) == (ingress["ip"], ingress["node"])
+    assert trace.hop("ingress")["rule"]["ingress"] == "default/web1"
+    service, pod = trace.hop("service"), trace.hop("pod", 1)
+    pods = {item["metadata"]["name"]: item for item in miempresa.get("pods", "-l", "app=wp")["items"]}
+    assert {f"{item['status']['podIP']}:8000" for item in pods.values()} >= set(service["candidates"])
+    assert pod["name"] == trace.answered_by
+    truth = pods[pod["name"]]
+    assert service["choice"] == f"{truth['status']['podIP']}:8000"
+    assert pod["node"] == truth["spec"]["nodeName"]
+    assert (pod["container"], pod["containerID"]) == ("web", truth["status"]["containerStatuses"][0]["containerID"])
+    environ = miempresa.exec_on(pod["node"], "cat", f"/proc/{pod['pid']}/environ")
+    assert f"POD_NAME={pod['name']}" in environ
+
+
+def test_a_trace_from_a_pod_goes_by_its_own_resolver_and_its_nodes_rules(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    pod = miempresa.get("pods", "-l", "app=wp")["items"][0]
+    trace = Trace(miempresa, "--from", f"default/{pod['metadata']['name']}", "wp-service:8080")
+    assert trace.code == 0, trace.words
+    assert trace.steps == ["name", "connection", "service", "pod"], trace.words
+    assert trace.hop("name")["asked"][0]["question"] == "wp-service.default.svc.cluster.local"
+    assert trace.hop("pod")["name"].startswith("wp-")
+    if miempresa.variant.network == "netns":
+        assert trace.hop("connection")["local"].partition(":")[0] == pod["status"]["podIP"]
+        assert trace.hop("service")["where"] == pod["spec"]["nodeName"]
+
+
+def test_a_trace_that_fails_says_which_step_and_why(miempresa: Cluster) -> None:
+    unknown = Trace(miempresa, "http://nobody.miempresa.com/")
+    assert (unknown.code, unknown.failed["step"]) == (1, "name")
+    assert "NXDOMAIN" in unknown.failed["why"]
+    miempresa.apply(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: empty}\n"
+        "spec: {type: NodePort, selector: {app: nobody}, ports: [{port: 8099, nodePort: 30899}]}\n"
+    )
+    until(lambda: "(empty)" in miempresa.panal("rules", "nodoa").stdout, what="the rule")
+    node = next(node for node in miempresa.config()["nodes"] if node["name"] == "nodoa")
+    empty = Trace(miempresa, f"{node['address']}:30899")
+    why = {"step": "node", "where": "nodoa", "why": "Service default/empty has no endpoints"}
+    assert (empty.code, empty.failed) == (1, why)
+    miempresa.kubectl("delete", "service", "empty")
+
+
+def test_traces_are_right_while_many_others_connect(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    ended = threading.Event()
+
+    def others() -> int:
+        number = 0
+        while not ended.is_set():
+            visit(fetch_here(miempresa))
+            number += 1
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        load = [pool.submit(others) for _ in range(4)]
+        try:
+            traces = list(pool.map(lambda _: Trace(miempresa, f"http://{HOST}/"), range(8)))
+        finally:
+            ended.set()
+    assert sum(one.result() for one in load) > 8
+    for trace in traces:
+        assert trace.code == 0, trace.words
+        assert trace.hop("pod", 1)["name"] == trace.answered_by, trace.words
+        assert trace.hop("pod", 0)["peer"] == trace.hop("node")["source"]

@@ -157,8 +157,8 @@ def _real(found: Address, places: Places) -> Address:
 
 def _arrived(link: Link, node: str | None, world: World, places: Places, hops: list[Hop]) -> Link | None:
     if node is not None:
-        hop = Hop("process", node, world.host(node, link.destination))
-        hops.append(hop)
+        why = "" if link.made else "no Service has this port, and no process of the node takes it"
+        hops.append(Hop("process", node, world.host(node, link.destination), why=why))
         return None
     pod = world.pod(link.destination)
     if pod is None:

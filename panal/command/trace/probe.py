@@ -34,12 +34,13 @@ class Probe:
     def run(self) -> dict[str, Any]:
         """Name, connection, TLS, answer; `error` says which step failed, and why."""
         self.found["started"] = time.monotonic()
-        for step in (self._name, self._connect, self._secure, self._request):
+        steps = {"name": self._name, "connection": self._connect, "TLS": self._secure, "answer": self._request}
+        for name, step in steps.items():
             try:
                 step()
             except (OSError, http.client.HTTPException, ValueError) as error:
                 why = "timed out" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or str(error)
-                self.found["error"] = {"step": step.__name__[1:], "why": why or type(error).__name__}
+                self.found["error"] = {"step": name, "why": why or type(error).__name__}
                 break
         return self.found
 
@@ -56,9 +57,11 @@ class Probe:
 
     def _connect(self) -> None:
         remote = self._address, self.real_port(self.target.port)
-        self.found["connection"] = about = {"remote": f"{remote[0]}:{remote[1]}", "started": time.monotonic()}
+        started = time.monotonic()
+        about: dict[str, Any] = {"remote": f"{remote[0]}:{remote[1]}", "started": started}
+        self.found["connection"] = about
         self._socket = socket.create_connection(remote, SECONDS)
-        about["milliseconds"] = _since(about["started"])
+        about["milliseconds"] = _since(started)
         about["local"] = "{}:{}".format(*self._socket.getsockname())
         self._held.append(self._socket)
 

@@ -45,7 +45,7 @@ def _before(begin: str, found: Mapping[str, Any]) -> Iterator[Hop]:
         said = {key: connection[key] for key in ("local", "remote") if key in connection}
         if tls := found.get("tls"):
             said["tls"] = tls
-        why = error["why"] if error.get("step") in ("connect", "secure") else ""
+        why = error["why"] if error.get("step") in ("connection", "TLS") else ""
         yield Hop("connection", begin, said, connection["started"], connection.get("milliseconds"), why)
 
 
@@ -54,7 +54,7 @@ def _after(found: Mapping[str, Any]) -> Iterator[Hop]:
     if answer := found.get("answer"):
         said = {key: answer[key] for key in ("status", "reason", "text")}
         yield Hop("answer", "", said, None, answer["milliseconds"])
-    elif error.get("step") == "request":
+    elif error.get("step") == "answer":
         yield Hop("answer", "", why=error["why"])
 
 
