@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,15 +80,23 @@ def feasible_nodes(
     return [], Refused(refusals, frozenset(blamed), preempts=policy != "Never")
 
 
+def opinions(
+    pod: PodInfo, snapshot: Snapshot, feasible: Sequence[NodeInfo], scores: Sequence[Score] = SCORES
+) -> Iterator[tuple[Score, Sequence[float]]]:
+    """Each score that has something to say, with its values for the feasible nodes, in order."""
+    for item in scores:
+        values = item.prepare(pod, snapshot, feasible)
+        if values is not None:
+            yield item, values
+
+
 def best(
     pod: PodInfo, snapshot: Snapshot, feasible: Sequence[NodeInfo], chance: Chance, scores: Sequence[Score] = SCORES
 ) -> str:
     totals = [0.0] * len(feasible)
-    for item in scores:
-        opinion = item.prepare(pod, snapshot, feasible)
-        if opinion is not None:
-            for index, value in enumerate(opinion):
-                totals[index] += item.weight * int(value)
+    for item, values in opinions(pod, snapshot, feasible, scores):
+        for index, value in enumerate(values):
+            totals[index] += item.weight * int(value)
     most = max(totals)
     return chance.choice([info.name for info, total in zip(feasible, totals, strict=True) if total == most])
 

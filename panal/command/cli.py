@@ -82,6 +82,18 @@ def capacity(name: str | None, output: str) -> None:
 
 @cli.command()
 @NAME
+@click.option("--explain", "pod", required=True, metavar="POD", help="The pod, whether it waits or has a node.")
+@click.option("--namespace", "-n", default="default", help="The pod's namespace.")
+@click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
+def schedule(name: str | None, pod: str, namespace: str, output: str) -> None:
+    """Show why a pod gets its node, or none: each node's filters and scores, with the numbers."""
+    from .schedule import schedule
+
+    schedule(name, namespace, pod, output, os.environ)
+
+
+@cli.command()
+@NAME
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
 def fidelity(name: str | None, output: str) -> None:
     """List what is in use and has no effect here: fields, and kinds that are stored only."""
