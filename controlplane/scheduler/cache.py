@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .snapshot import NodeInfo, Object, PodInfo, Snapshot, node_info
 
 
@@ -15,10 +17,27 @@ class Cache:
         self._where: dict[str, str] = {}
         """Pod uid -> node."""
         self._assumed: set[str] = set()
+        self._nominated: dict[str, tuple[str, PodInfo]] = {}
+        """Pod uid -> the node where room is being made for it."""
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+        self.budgets: dict[tuple[str, str], Object] = {}
 
     def snapshot(self) -> Snapshot:
         """The nodes as they are now; later changes replace entries and do not show in it."""
-        return Snapshot({name: info for name, info in self._nodes.items() if name in self._known})
+        promised: dict[str, list[PodInfo]] = {}
+        for node, pod in self._nominated.values():
+            promised.setdefault(node, []).append(pod)
+        nodes = {name: info for name, info in self._nodes.items() if name in self._known}
+        budgets = tuple(self.budgets.values())
+        return Snapshot(nodes, namespaces=dict(self.namespaces), budgets=budgets, nominated=promised)
+
+    def nominate(self, pod: PodInfo) -> None:
+        """Keep in mind the node that a waiting pod was promised, or that it was promised none."""
+        node = (pod.obj.get("status") or {}).get("nominatedNodeName")
+        if node:
+            self._nominated[pod.uid] = node, pod
+        else:
+            self._nominated.pop(pod.uid, None)
 
     def node(self, name: str) -> NodeInfo | None:
         return self._nodes.get(name) if name in self._known else None
@@ -56,11 +75,12 @@ class Cache:
         return uid in self._assumed
 
     def remove_pod(self, uid: str) -> bool:
-        """Whether the pod was on a node."""
+        """Whether the pod was on a node, or was promised one: room is there again."""
+        promised = self._nominated.pop(uid, None) is not None
         self._assumed.discard(uid)
         node = self._where.pop(uid, None)
         if node is None:
-            return False
+            return promised
         info = self._nodes[node].without_pod(uid)
         if info.pods or node in self._known:
             self._nodes[node] = info
@@ -69,6 +89,7 @@ class Cache:
         return True
 
     def _place(self, pod: PodInfo, node: str) -> None:
+        self._nominated.pop(pod.uid, None)
         if (before := self._where.get(pod.uid)) is not None and before != node:
             assumed = pod.uid in self._assumed
             self.remove_pod(pod.uid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from .plugins import FILTERS, SCORES
@@ -45,12 +45,46 @@ def schedule(
     filters: Sequence[Filter] = FILTERS,
     scores: Sequence[Score] = SCORES,
 ) -> Outcome:
-    feasible, refused = feasible_nodes(pod, snapshot, filters)
+    feasible, refused = with_promises(pod, snapshot, filters)
     if isinstance(refused, Refused):
         return refused
     if len(feasible) == 1:
         return Placed(feasible[0].name)
     return Placed(best(pod, snapshot, feasible, chance, scores))
+
+
+APART = Refusal(("node(s) didn't match pod affinity rules",))
+"""Where it fits it fits only beside pods that may not come, and where it fits without them it is in their way."""
+
+
+def with_promises(
+    pod: PodInfo, snapshot: Snapshot, filters: Sequence[Filter] = FILTERS
+) -> tuple[list[NodeInfo], Refused | None]:
+    """The nodes that take the pod both as they are and with the pods, as important or more, that were promised them.
+
+    Both are asked because a promised pod may be the neighbour that this one wants, and may never come.
+    """
+    promised = {
+        name: others
+        for name, pods in snapshot.nominated.items()
+        if name in snapshot.nodes
+        and (others := [other for other in pods if other.uid != pod.uid and other.priority >= pod.priority])
+    }
+    feasible, refused = feasible_nodes(pod, snapshot, filters)
+    if refused is not None or not promised:
+        return feasible, refused
+    fuller = dict(snapshot.nodes)
+    for name, others in promised.items():
+        for other in others:
+            fuller[name] = fuller[name].with_pod(other)
+    left, stricter = feasible_nodes(pod, replace(snapshot, nodes=fuller), filters)
+    if stricter is not None:
+        return [], stricter
+    names = {info.name for info in left}
+    both = [info for info in feasible if info.name in names]
+    if both:
+        return both, None
+    return [], Refused(dict.fromkeys(snapshot.nodes, APART), frozenset({"InterPodAffinity"}))
 
 
 def feasible_nodes(

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from .cache import Cache
-from .decide import Refused, feasible_nodes, message, opinions
+from .decide import Refused, message, opinions, with_promises
 from .plugins import FILTERS, SCORES
 from .preempt import preempt
 from .snapshot import NodeInfo, Object, PodInfo, Snapshot, pod_info
@@ -22,7 +22,13 @@ from .snapshot import NodeInfo, Object, PodInfo, Snapshot, pod_info
 Row = dict[str, Any]
 
 
-def snapshot_of(nodes: Iterable[Object], pods: Iterable[Object], without: str) -> Snapshot:
+def snapshot_of(
+    nodes: Iterable[Object],
+    pods: Iterable[Object],
+    without: str,
+    namespaces: Iterable[Object] = (),
+    budgets: Iterable[Object] = (),
+) -> Snapshot:
     """The cluster without the pod of that uid, as it is when the pod is decided on."""
     cache = Cache()
     for node in nodes:
@@ -32,6 +38,10 @@ def snapshot_of(nodes: Iterable[Object], pods: Iterable[Object], without: str) -
         node_name = (pod.get("spec") or {}).get("nodeName")
         if node_name and not finished and pod["metadata"].get("uid") != without:
             cache.add_pod(pod_info(pod), node_name)
+        elif not finished and not node_name:
+            cache.nominate(pod_info(pod))
+    cache.namespaces = {item["metadata"]["name"]: item["metadata"].get("labels") or {} for item in namespaces}
+    cache.budgets = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in budgets}
     return cache.snapshot()
 
 
@@ -45,7 +55,7 @@ def explain(pod: Object, snapshot: Snapshot) -> Row:
     if bound:
         pod = {**pod, "spec": {key: value for key, value in spec.items() if key != "nodeName"}}
     info = pod_info(pod)
-    feasible, refused = feasible_nodes(info, snapshot)
+    feasible, refused = with_promises(info, snapshot)
     nodes = _nodes(info, snapshot, feasible)
     return {
         "pod": {"namespace": info.namespace, "name": info.name, "requests": info.requests, "node": bound},
@@ -189,14 +199,23 @@ def _preemption(pod: PodInfo, snapshot: Snapshot, refused: Refused | None) -> Ro
 
 
 def main() -> int:
-    """{"namespace", "name", "nodes", "pods"} on standard input; exit code 3 where there is no such pod."""
+    """{"namespace", "name", "nodes", "pods", "namespaces", "budgets"} on standard input.
+
+    Exit code 3 where there is no such pod.
+    """
     asked = orjson.loads(sys.stdin.buffer.read())
     key = asked["namespace"], asked["name"]
     named = (pod for pod in asked["pods"] if (pod["metadata"]["namespace"], pod["metadata"]["name"]) == key)
     pod = next(named, None)
     if pod is None:
         return 3
-    snapshot = snapshot_of(asked["nodes"], asked["pods"], pod["metadata"].get("uid") or "")
+    snapshot = snapshot_of(
+        asked["nodes"],
+        asked["pods"],
+        pod["metadata"].get("uid") or "",
+        asked.get("namespaces") or (),
+        asked.get("budgets") or (),
+    )
     sys.stdout.buffer.write(orjson.dumps(explain(pod, snapshot)))
     return 0
 

@@ -17,7 +17,7 @@ from panal.client import Client, Unreachable
 from panal.errors import Conflict, NotFound, StatusError
 from panal.events import Recorder, now_rfc3339
 from panal.informer import Applied, Deleted, Delta, Informer, all_synced
-from panal.resources import NODES, PODS
+from panal.resources import NAMESPACES, NODES, PODS, resource
 
 from . import plugins
 from .cache import Cache
@@ -119,6 +119,10 @@ class Scheduler:
         self.pods = Informer(client, PODS, transform=slim)
         self.nodes = Informer(client, NODES, transform=slim)
         self.storage = Storage(client, lambda: self._wake(plugins.STORAGE_CHANGED))
+        self.namespaces = Informer(client, NAMESPACES, transform=slim)
+        self.budgets = Informer(client, resource("poddisruptionbudgets", "policy"), transform=slim)
+        self.namespaces.subscribe(self._on_namespace)
+        self.budgets.subscribe(self._on_budget)
         self.nodes.subscribe(self._on_node)
         self.pods.subscribe(self._on_pod)
 
@@ -129,7 +133,9 @@ class Scheduler:
             group.create_task(self.pods.run(), name="informer pods")
             for informer in self.storage.informers:
                 group.create_task(informer.run(), name=f"informer {informer.resource.plural}")
-            await all_synced(self.nodes, self.pods, *self.storage.informers)
+            group.create_task(self.namespaces.run(), name="informer namespaces")
+            group.create_task(self.budgets.run(), name="informer poddisruptionbudgets")
+            await all_synced(self.nodes, self.pods, self.namespaces, self.budgets, *self.storage.informers)
             while True:
                 item = self.queue.pop(time.monotonic())
                 if item is None:
@@ -225,6 +231,22 @@ class Scheduler:
             case Deleted(old):
                 self.cache.remove_node(old["metadata"]["name"])
 
+    def _on_namespace(self, delta: Delta) -> None:
+        match delta:
+            case Applied(new, old):
+                self.cache.namespaces[new["metadata"]["name"]] = new["metadata"].get("labels") or {}
+                if old is not None and old["metadata"].get("labels") != new["metadata"].get("labels"):
+                    self._wake(plugins.POD_PLACED)  # as if its pods had come: the filters that look at neighbours
+            case Deleted(old):
+                self.cache.namespaces.pop(old["metadata"]["name"], None)
+
+    def _on_budget(self, delta: Delta) -> None:
+        match delta:
+            case Applied(new, _):
+                self.cache.budgets[new["metadata"]["namespace"], new["metadata"]["name"]] = new
+            case Deleted(old):
+                self.cache.budgets.pop((old["metadata"]["namespace"], old["metadata"]["name"]), None)
+
     def _on_pod(self, delta: Delta) -> None:
         match delta:
             case Applied(new, old):
@@ -248,6 +270,7 @@ class Scheduler:
             if self.cache.remove_pod(uid):
                 self._wake(plugins.POD_GONE)
         elif not self.cache.is_assumed(uid):
+            self.cache.nominate(pod_info(new))
             if old is not None and uid in self.queue and _same_wishes(old, new):
                 self.queue.update(pod_info(new))
             else:

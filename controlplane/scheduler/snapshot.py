@@ -5,7 +5,7 @@ A change makes a new `NodeInfo`; a `Snapshot` taken before is not touched by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -129,6 +129,12 @@ class Snapshot:
     nodes: Mapping[str, NodeInfo]
     storage: Storage | None = None
     """None where nobody looks at claims."""
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Labels of each namespace."""
+    budgets: Sequence[Object] = ()
+    """PodDisruptionBudgets."""
+    nominated: Mapping[str, Sequence[PodInfo]] = field(default_factory=dict)
+    """node -> pods without a node for which room is being made there."""
 
     def __len__(self) -> int:
         return len(self.nodes)

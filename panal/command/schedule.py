@@ -34,7 +34,14 @@ def schedule(name: str | None, namespace: str, pod: str, output: str, environ: M
     nodes = from_api(paths, "/api/v1/nodes")
     if not nodes:
         raise Failure("the API server does not answer.")
-    asked = {"namespace": namespace, "name": pod, "nodes": nodes, "pods": from_api(paths, "/api/v1/pods")}
+    asked = {
+        "namespace": namespace,
+        "name": pod,
+        "nodes": nodes,
+        "pods": from_api(paths, "/api/v1/pods"),
+        "namespaces": from_api(paths, "/api/v1/namespaces"),
+        "budgets": from_api(paths, "/apis/policy/v1/poddisruptionbudgets"),
+    }
     found = answer(asked)
     if output == "json":
         click.echo(json.dumps(found, indent=2))

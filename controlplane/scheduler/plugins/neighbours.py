@@ -1,7 +1,7 @@
 """InterPodAffinity: pods that want to be with, or away from, other pods.
 
 https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity
-Namespaces are matched by name; `namespaceSelector: {}` means all.
+Namespaces are meant by name, by their labels, or, where nothing is said, the pod's own.
 """
 
 from __future__ import annotations
@@ -24,32 +24,45 @@ PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 class Term:
     key: str
     selector: LabelSelector
-    namespaces: frozenset[str] | None
-    """None for all."""
+    namespaces: frozenset[str]
+    chosen: LabelSelector
+    """Namespaces by their labels, besides those by name."""
+    labels: Mapping[str, Mapping[str, str]]
+    """Of each namespace."""
 
     def matches(self, pod: PodInfo) -> bool:
-        return (self.namespaces is None or pod.namespace in self.namespaces) and self.selector.matches(pod.labels)
+        here = pod.namespace in self.namespaces or self.chosen.matches(self.labels.get(pod.namespace) or {})
+        return here and self.selector.matches(pod.labels)
 
 
-def _term(pod: PodInfo, raw: Mapping[str, Any]) -> Term:
+def _term(pod: PodInfo, raw: Mapping[str, Any], snapshot: Snapshot) -> Term:
     selector = dict(raw.get("labelSelector") or {})
     exact = {key: pod.labels[key] for key in raw.get("matchLabelKeys") or () if key in pod.labels}
     if exact:
         selector["matchLabels"] = {**(selector.get("matchLabels") or {}), **exact}
-    everywhere = raw.get("namespaceSelector") == {}
-    namespaces = None if everywhere else frozenset(raw.get("namespaces") or (pod.namespace,))
-    return Term(str(raw.get("topologyKey")), from_label_selector(selector), namespaces)
+    chosen, named = raw.get("namespaceSelector"), raw.get("namespaces") or ()
+    own = (pod.namespace,) if chosen is None and not named else ()
+    return Term(
+        str(raw.get("topologyKey")),
+        from_label_selector(selector),
+        frozenset((*named, *own)),
+        from_label_selector(chosen),
+        snapshot.namespaces,
+    )
 
 
-def terms(pod: PodInfo, kind: str) -> list[Term]:
+def terms(pod: PodInfo, kind: str, snapshot: Snapshot) -> list[Term]:
     """The required terms of podAffinity or podAntiAffinity."""
     affinity = ((pod.obj.get("spec") or {}).get("affinity") or {}).get(kind) or {}
-    return [_term(pod, raw) for raw in affinity.get(REQUIRED) or ()]
+    return [_term(pod, raw, snapshot) for raw in affinity.get(REQUIRED) or ()]
 
 
-def weighted(pod: PodInfo, kind: str) -> list[tuple[int, Term]]:
+def weighted(pod: PodInfo, kind: str, snapshot: Snapshot) -> list[tuple[int, Term]]:
     affinity = ((pod.obj.get("spec") or {}).get("affinity") or {}).get(kind) or {}
-    return [(int(raw.get("weight") or 0), _term(pod, raw["podAffinityTerm"])) for raw in affinity.get(PREFERRED) or ()]
+    return [
+        (int(raw.get("weight") or 0), _term(pod, raw["podAffinityTerm"], snapshot))
+        for raw in affinity.get(PREFERRED) or ()
+    ]
 
 
 def _domains(term: Term, snapshot: Snapshot) -> Counter[str]:
@@ -68,15 +81,15 @@ def _forbidden(pod: PodInfo, snapshot: Snapshot) -> set[tuple[str, str]]:
         for other in info.pods.values():
             if not (other.obj.get("spec") or {}).get("affinity"):
                 continue
-            for term in terms(other, "podAntiAffinity"):
+            for term in terms(other, "podAntiAffinity", snapshot):
                 if term.key in info.labels and term.matches(pod):
                     found.add((term.key, info.labels[term.key]))
     return found
 
 
 def neighbours_fit(pod: PodInfo, snapshot: Snapshot) -> Check | None:
-    wanted = [(term, _domains(term, snapshot)) for term in terms(pod, "podAffinity")]
-    unwanted = [(term, _domains(term, snapshot)) for term in terms(pod, "podAntiAffinity")]
+    wanted = [(term, _domains(term, snapshot)) for term in terms(pod, "podAffinity", snapshot)]
+    unwanted = [(term, _domains(term, snapshot)) for term in terms(pod, "podAntiAffinity", snapshot)]
     forbidden = _forbidden(pod, snapshot)
     if not wanted and not unwanted and not forbidden:
         return None
@@ -103,8 +116,8 @@ def neighbours_fit(pod: PodInfo, snapshot: Snapshot) -> Check | None:
 
 def neighbours_score(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
     """The sum of the weights of preferred terms, of anti-affinities negatively."""
-    opinions = [(weight, term) for weight, term in weighted(pod, "podAffinity")]
-    opinions += [(-weight, term) for weight, term in weighted(pod, "podAntiAffinity")]
+    opinions = [(weight, term) for weight, term in weighted(pod, "podAffinity", snapshot)]
+    opinions += [(-weight, term) for weight, term in weighted(pod, "podAntiAffinity", snapshot)]
     if not opinions:
         return None
     raw = [0] * len(nodes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from panal.controlplane.scheduler.decide import Placed, Refused, message, schedule
@@ -81,3 +82,25 @@ def test_scheduling_over_a_hundred_nodes_takes_milliseconds(node: Any, pod: Any,
     for number in range(10):
         schedule(pod(f"q{number}", cpu="100m", owner="rs"), cluster, random.Random(number))
     assert (time.perf_counter() - begun) / 10 < 0.05
+
+
+def test_room_that_is_made_for_an_important_pod_is_not_taken_by_a_lesser_one(
+    node: Any, pod: Any, snapshot: Any
+) -> None:
+    important = replace(pod("important", cpu="3"), priority=9)
+    promised = replace(snapshot(node("a")), nominated={"a": [important]})
+    assert isinstance(schedule(pod("lesser", cpu="2"), promised, random.Random(1)), Refused)
+    assert schedule(pod("small", cpu="1"), promised, random.Random(1)) == Placed("a")
+    assert schedule(important, promised, random.Random(1)) == Placed("a"), "its own promise is not in its way"
+    king = replace(pod("king", cpu="2"), priority=10)
+    assert schedule(king, promised, random.Random(1)) == Placed("a"), "nor in that of a more important one"
+
+
+def test_nobody_is_placed_beside_a_promised_pod_only_because_it_may_come(node: Any, pod: Any, snapshot: Any) -> None:
+    promised = replace(pod("database", labels={"app": "db"}), priority=9)
+    terms = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "db"}}}]
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    found = schedule(
+        pod("cache", affinity=affinity), replace(snapshot(node("a")), nominated={"a": [promised]}), random.Random(1)
+    )
+    assert isinstance(found, Refused)

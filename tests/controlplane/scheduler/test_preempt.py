@@ -53,3 +53,32 @@ def test_while_the_victims_are_leaving_nobody_else_has_to(node: Any, pod: Any, s
     assert not is_under_way(top, cluster)
     promised = replace(top, obj={**top.obj, "status": {"nominatedNodeName": "a"}})
     assert is_under_way(promised, cluster)
+
+
+def budget(labels: dict[str, str], allowed: int) -> dict[str, Any]:
+    return {
+        "metadata": {"namespace": "default", "name": "budget"},
+        "spec": {"selector": {"matchLabels": labels}},
+        "status": {"disruptionsAllowed": allowed},
+    }
+
+
+def test_those_that_a_budget_protects_stay_where_others_can_go(node: Any, pod: Any, snapshot: Any) -> None:
+    guarded = important(pod, "guarded", 1, cpu="2", labels={"app": "db"})
+    free = important(pod, "free", 5, cpu="2")
+    top = important(pod, "top", 9, cpu="2")
+    cluster = snapshot(node("a", guarded, free))
+    assert pushed(top, cluster) == ("a", ["guarded"]), "without a budget the least important goes"
+    assert pushed(top, replace(cluster, budgets=(budget({"app": "db"}, 0),))) == ("a", ["free"])
+    assert pushed(top, replace(cluster, budgets=(budget({"app": "db"}, 1),))) == ("a", ["guarded"])
+
+
+def test_a_node_where_no_budget_is_broken_is_preferred_and_else_budgets_give_way(
+    node: Any, pod: Any, snapshot: Any
+) -> None:
+    guarded = important(pod, "guarded", 1, cpu="4", labels={"app": "db"})
+    free = important(pod, "free", 5, cpu="4")
+    top = important(pod, "top", 9, cpu="2")
+    protected = (budget({"app": "db"}, 0),)
+    assert pushed(top, replace(snapshot(node("a", guarded), node("b", free)), budgets=protected)) == ("b", ["free"])
+    assert pushed(top, replace(snapshot(node("a", guarded)), budgets=protected)) == ("a", ["guarded"])

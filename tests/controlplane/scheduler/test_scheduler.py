@@ -82,7 +82,8 @@ class World:
         async def idle() -> None:
             await asyncio.Event().wait()
 
-        for informer in (self.scheduler.pods, self.scheduler.nodes, *self.scheduler.storage.informers):
+        s = self.scheduler
+        for informer in (s.pods, s.nodes, s.namespaces, s.budgets, *s.storage.informers):
             informer.run = idle  # type: ignore[method-assign]
             informer._synced.set()
         task = asyncio.get_running_loop().create_task(self.scheduler.run())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from panal.controlplane.scheduler.decide import feasible_nodes
@@ -109,3 +110,19 @@ def test_a_hard_spread_constraint(node: Any, pod: Any, snapshot: Any) -> None:
     assert why.refusals["c"].reasons == (
         "node(s) didn't match pod topology spread constraints (missing required label)",
     )
+
+
+def test_neighbours_are_meant_by_the_labels_of_their_namespace(node: Any, pod: Any, snapshot: Any) -> None:
+    stranger = replace(pod("db", labels={"app": "db"}), namespace="shop")
+
+    def lands(**where: Any) -> bool:
+        term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "db"}}, **where}
+        wish = pod("web", affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
+        cluster = replace(snapshot(node("a", stranger)), namespaces={"shop": {"team": "blue"}, "default": {}})
+        return feasible_nodes(wish, cluster)[1] is None
+
+    assert lands()
+    assert not lands(namespaceSelector={})
+    assert not lands(namespaceSelector={"matchLabels": {"team": "blue"}})
+    assert lands(namespaceSelector={"matchLabels": {"team": "red"}})
+    assert not lands(namespaceSelector={"matchLabels": {"team": "red"}}, namespaces=["shop"])
