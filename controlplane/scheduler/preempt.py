@@ -70,13 +70,14 @@ def _victims(pod: PodInfo, snapshot: Snapshot, name: str) -> Preemption | None:
 
 def _protected(pods: Iterable[PodInfo], budgets: Iterable[Object]) -> set[str]:
     """Those whose eviction, after that of the ones before them, some PodDisruptionBudget does not allow."""
-    left = [[budget, int((budget.get("status") or {}).get("disruptionsAllowed") or 0)] for budget in budgets]
+    known = list(budgets)
+    left = [int((budget.get("status") or {}).get("disruptionsAllowed") or 0) for budget in known]
     found = set()
     for pod in pods:
-        for entry in left:
-            if _is_under(pod, entry[0]):
-                entry[1] -= 1
-                if entry[1] < 0:
+        for index, budget in enumerate(known):
+            if _is_under(pod, budget):
+                left[index] -= 1
+                if left[index] < 0:
                     found.add(pod.uid)
     return found
 
