@@ -57,6 +57,12 @@ class Proxies:
             data = b"".join(iter(lambda: sock.recv(65536), b""))
         return orjson.loads(data)  # type: ignore[no-any-return]
 
+    def flow(self, node: str, client: str, destination: str) -> Any:
+        with unixsock.connect(self.socket(node)) as sock:
+            sock.setblocking(True)
+            sock.sendall(f"flow {client} {destination}\n".encode())
+            return orjson.loads(b"".join(iter(lambda: sock.recv(65536), b"")))
+
     def watch(self, node: str) -> Iterator[Any]:
         """What `panal rules --watch` is told, after the greeting."""
         with unixsock.connect(self.socket(node)) as sock, sock.makefile("rb") as stream:
@@ -288,3 +294,24 @@ def test_a_killed_proxy_leaves_its_rules_in_force(
             server.stop(signal.SIGKILL)
 
     in_world(story)
+
+
+async def test_a_connection_is_told_with_its_rule_and_its_endpoint(
+    client: Client, proxies: Proxies, namespace: str, named: Any, port: int, until: Any
+) -> None:
+    proxies.start("nodoa")
+    created = await client.create(SERVICES, service(namespace, port))
+    address, server = created["spec"]["clusterIP"], named("a")
+    await client.create(ENDPOINTSLICES, endpoints(namespace, "web-a", server))
+    await until(lambda: ask(address, port) == "a")
+    with socket.create_connection((address, port), timeout=3) as connection:
+        assert connection.recv(1) == b"a"
+        mine = "{}:{}".format(*connection.getsockname())
+        told = proxies.flow("nodoa", mine, f"{address}:{port}")
+    assert (told["node"], told["mode"], told["rule"]["kind"]) == ("nodoa", "userspace", "ClusterIP")
+    assert (told["rule"]["service"], told["rule"]["candidates"]) == ("web", [f"127.0.0.1:{server}"])
+    assert (told["flow"]["client"], told["flow"]["target"]) == (mine, f"127.0.0.1:{server}")
+    assert proxies.flow("nodoa", "127.0.0.1:1", f"{address}:{port}")["flow"] is None
+    assert proxies.flow("nodoa", mine, "127.0.0.1:1")["rule"] is None
+    for words in (("x", "y"), (mine, "127.0.0.1:99999"), (mine, "a:1")):
+        assert "error" in proxies.flow("nodoa", *words)

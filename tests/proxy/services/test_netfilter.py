@@ -270,3 +270,35 @@ def test_thousands_of_services_are_loaded_in_parts_where_one_is_too_long(in_worl
         assert (await world.ask(NODE, ("10.20.3.231", 80)))[0] == first
 
     in_world(story)
+
+
+def test_a_connections_way_through_the_rules_is_what_its_two_ends_see(in_world: Any) -> None:
+    async def story(world: Any) -> None:
+        dataplane, first, second = await small_cluster(world)
+        ends: dict[Any, Any] = {}
+        servers = []
+        for pod in (first, second):
+            with world.at(pod):
+                servers.append(socket.create_server((pod, 81)))
+        await dataplane.apply(table(web(Endpoint(first, 81, True), Endpoint(second, 81, True), node_port=30880)))
+        visitor = await world.pod(NODE)
+        wanted = [(CLIENT, (NODE, 30880)), (CLIENT, (NODE, 30880)), (visitor, ("10.10.1.102", 8080))]
+        clients = []
+        for where, target in wanted * 2:
+            with world.at(where):
+                clients.append(socket.create_connection(target, timeout=3))
+        for server in servers:
+            server.settimeout(5)
+            for _ in range(len(clients) // 2):
+                connection, peer = server.accept()
+                ends[peer, server.getsockname()] = connection
+        for client, (_, target) in zip(clients, wanted * 2, strict=True):
+            flow = await dataplane.flow(client.getsockname(), target)
+            assert flow is not None
+            source, choice = (tuple(flow[key].split(":")) for key in ("source", "target"))
+            client.sendall(str(client.getsockname()).encode())
+            arrived = ends[(source[0], int(source[1])), (choice[0], int(choice[1]))].recv(100)
+            assert arrived == str(client.getsockname()).encode()
+        assert await dataplane.flow((CLIENT, 1), (NODE, 30880)) is None
+
+    in_world(story)
