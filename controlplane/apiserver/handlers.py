@@ -97,7 +97,7 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
     kind, api_version = call.resource.kind, call.resource.api_version
     if form.kind == "PartialObjectMetadata":
         kind, api_version = form.kind, f"meta.k8s.io/{form.version}"
-    shelf = parts.reader.shelf(call.resource)
+    shelf, strategy = parts.reader.shelf(call.resource), strategy_for(call.resource)
     everything = initial or (revision == 0 and "sendInitialEvents" not in query)
     since = None if everything else revision or parts.cache.revision
     seconds = query.integer("timeoutSeconds")
@@ -110,7 +110,7 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
         render=render,
         bookmark=lambda at, end: watching.bookmark_line(kind, api_version, at, end, mark),
         frame=frame,
-        present=strategy_for(call.resource).present if isinstance(call.resource, CustomResource) else None,
+        present=strategy.present if strategy.converts else None,
         content_type=content_type,
     )
     current = parts.reader.current(call.resource, chosen) if everything else []

@@ -14,7 +14,6 @@ from panal.selectors import FieldSelector, LabelSelector, parse_fields, parse_la
 from ..store import Compacted, Store
 from . import continuation, encoding, keys, listoptions
 from .cache import Cache, Item, Shelf
-from .custom.resource import CustomResource
 from .listoptions import too_large
 from .request import Query, Target
 from .strategy import strategy_for
@@ -118,7 +117,8 @@ class Reader:
             items: Iterable[Item] = (item,) if item is not None else ()
         else:
             items = shelf.list(namespace)
-        present = strategy_for(resource).present if isinstance(resource, CustomResource) else None
+        strategy = strategy_for(resource)
+        present = strategy.present if strategy.converts else None
         for stored in items:
             if after and _place(stored) <= after:
                 continue

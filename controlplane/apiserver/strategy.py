@@ -55,6 +55,9 @@ class Strategy:
     specification: ClassVar[tuple[str, ...]] = ("spec",)
     """The top-level fields whose change raises the generation."""
 
+    converts: ClassVar[bool] = False
+    """Whether `present` and `to_store` do anything."""
+
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         self.has_status = "status" in resource.subresources

@@ -58,7 +58,7 @@ class Watch:
     bookmark: Callable[[int, bool], bytes]
     frame: Frame = encoding.event
     present: Callable[[Item], Item] | None = None
-    """How a custom resource shows what is stored; None: as it is."""
+    """How a resource of several versions shows what is stored; None: as it is."""
     content_type: str = "application/json"
 
 

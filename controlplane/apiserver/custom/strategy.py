@@ -16,6 +16,7 @@ from .resource import CustomResource
 
 class CustomStrategy(Strategy):
     has_generation = True
+    converts = True
     allow_unconditional_update = False
 
     def __init__(self, resource: CustomResource) -> None:

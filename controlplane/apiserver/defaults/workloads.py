@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..conversion import DEFAULT_PERCENT, METRICS
 from . import core, pods
 
 Object = dict[str, Any]
@@ -102,7 +103,10 @@ _DOWN_POLICIES = ({"type": "Percent", "value": 100, "periodSeconds": 15},)
 
 
 def autoscaler_v1(obj: Object) -> None:
-    obj["spec"].setdefault("minReplicas", 1)
+    spec = obj["spec"]
+    spec.setdefault("minReplicas", 1)
+    if METRICS not in (obj["metadata"].get("annotations") or {}):
+        spec.setdefault("targetCPUUtilizationPercentage", DEFAULT_PERCENT)
 
 
 def autoscaler(obj: Object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from panal import formats
 
+from .. import conversion
 from ..defaults import core as defaults
 from ..defaults import pods as pod_defaults
 from ..fielderrors import FieldError
@@ -14,6 +15,7 @@ from ..strategy import Object, RequestContext, Strategy
 from ..validation import others as validation
 from ..validation import pods as pod_validation
 from ..validation import resources
+from .converting import Converting
 
 
 class NamedStrategy(Strategy):
@@ -104,9 +106,13 @@ class SecretStrategy(Strategy):
         return {**super().selectable_fields(obj), "type": obj.get("type", "")}
 
 
-class EventStrategy(Strategy):
+class EventStrategy(Converting):
+    stored_version = "v1"
     allow_create_on_update = True
     object_key = "involvedObject"
+
+    def convert(self, obj: Object, version: str) -> Object:
+        return conversion.event_to_core(obj) if version == "v1" else conversion.event_from_core(obj)
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
         return validation.event(obj)

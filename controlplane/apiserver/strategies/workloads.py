@@ -6,12 +6,14 @@ from typing import Any
 
 from panal import formats
 
+from .. import conversion
 from ..defaults import core as core_defaults
 from ..defaults import pods as pod_defaults
 from ..defaults import workloads as defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
 from ..validation import workloads as validation
+from .converting import Converting
 from .podwarnings import template_warnings
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
@@ -189,7 +191,13 @@ class CronJobStrategy(_Workload):
         return validation.cron_job(obj)
 
 
-class AutoscalerStrategy(Strategy):
+class AutoscalerStrategy(Converting):
+    stored_version = "autoscaling/v2"
+
+    def convert(self, obj: Object, version: str) -> Object:
+        to_v1 = version == "autoscaling/v1"
+        return conversion.autoscaler_to_v1(obj) if to_v1 else conversion.autoscaler_to_v2(obj)
+
     def default(self, obj: Object) -> None:
         if self.resource.version == "v1":
             defaults.autoscaler_v1(obj)

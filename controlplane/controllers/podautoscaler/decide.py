@@ -43,23 +43,8 @@ class Plan:
 
 
 def sources(hpa: Object) -> list[Object]:
-    """The metrics; an autoscaling/v1 object has one percentage of cpu."""
-    if found := spec(hpa).get("metrics"):
-        return list(found)
-    percent = spec(hpa).get("targetCPUUtilizationPercentage") or 80
-    target = {"type": "Utilization", "averageUtilization": percent}
-    return [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-
-
-def status_of_v1(out: Object) -> Object:
-    """The status in the words of autoscaling/v1, for an object that was written in that version."""
-    fields = ("observedGeneration", "lastScaleTime", "currentReplicas", "desiredReplicas")
-    found = {field: out[field] for field in fields if field in out}
-    for item in out.get("currentMetrics") or ():
-        resource = item.get("resource") or {}
-        if resource.get("name") == "cpu" and "averageUtilization" in resource["current"]:
-            found["currentCPUUtilizationPercentage"] = resource["current"]["averageUtilization"]
-    return found
+    """The metrics; the API server gives an object of autoscaling/v2 one at least."""
+    return list(spec(hpa).get("metrics") or ())
 
 
 def said(old: Object, kind: str, value: str, reason: str, message: str, now: float) -> Object:

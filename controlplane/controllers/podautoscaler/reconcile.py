@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import urllib.parse
 from typing import Any
 
@@ -85,12 +84,9 @@ class HorizontalPodAutoscalers:
     async def _tell(self, hpa: Object, plan: decide.Plan) -> None:
         for event in plan.events:
             self._events.event(hpa, *event)
-        version = str(hpa.get("apiVersion") or "").rpartition("/")[2]
-        wanted = decide.status_of_v1(plan.status) if version == "v1" else plan.status
-        if wanted != status(hpa):
+        if plan.status != status(hpa):
             try:
-                where = dataclasses.replace(self._resource, version=version)
-                await self._context.client.update_status(where, {**hpa, "status": wanted})
+                await self._context.client.update_status(self._resource, {**hpa, "status": plan.status})
             except NotFound:
                 return
 

@@ -209,13 +209,3 @@ def test_a_target_that_is_not_there_is_told() -> None:
     assert plan.events == [("Warning", "FailedGetScale", 'deployments.apps "web" not found')]
     (condition,) = plan.status["conditions"]
     assert (condition["type"], condition["status"], condition["reason"]) == ("AbleToScale", "False", "FailedGetScale")
-
-
-def test_an_old_autoscaler_is_told_in_its_own_words() -> None:
-    world = World(hpa(), 2)
-    world.hpa["spec"]["targetCPUUtilizationPercentage"] = 50
-    world.look("100m")
-    found = decide.status_of_v1(world.hpa["status"])
-    assert found["currentCPUUtilizationPercentage"] == 100
-    assert found["desiredReplicas"] == 4
-    assert "conditions" not in found
