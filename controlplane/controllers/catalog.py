@@ -17,8 +17,8 @@ from .job.reconcile import Jobs
 from .mirroring.reconcile import Mirroring
 from .namespace.reconcile import Namespaces
 from .nodelifecycle.reconcile import NodeLifecycle
-from .persistentvolume.binder import Binder
 from .persistentvolume.protection import ClaimProtection, VolumeProtection
+from .persistentvolume.reconcile import Binder
 from .podautoscaler.reconcile import HorizontalPodAutoscalers
 from .podgc.reconcile import PodGC
 from .quota.reconcile import Quotas

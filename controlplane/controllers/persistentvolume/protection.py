@@ -11,7 +11,7 @@ from ... import volumebinding as facts
 from ..context import Context
 from ..meta import Key, Object, is_deleting, key, name, namespace, spec, status
 from . import decide
-from .binder import VOLUMES, by_claim
+from .reconcile import VOLUMES, by_claim
 
 
 def uses(pod: Object, claim: str) -> bool:

@@ -20,10 +20,13 @@ from typing import Any
 
 import pytest
 
+from panal import addons
 from panal.client import Client, Unreachable
 from panal.errors import Conflict, NotFound, StatusError
 from panal.informer import Applied, Deleted, Delta, Informer
-from panal.resources import LEASES, NAMESPACES, NODES, PODS
+from panal.resources import LEASES, NAMESPACES, NODES, PODS, resource
+
+STORAGECLASSES = resource("storageclasses")
 
 Object = dict[str, Any]
 
@@ -107,7 +110,10 @@ def bare_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlan
 @pytest.fixture(scope="module")
 def plane(bare_plane: ControlPlane) -> ControlPlane:
     ca = f"--root-ca-file={bare_plane.home}/pki/ca.crt"
-    bare_plane.start(MANAGER, "panal.controlplane.controllers", ca, "--node-monitor-grace-period=4s")
+    volumes = bare_plane.home / "volumes"
+    volumes.mkdir()
+    folder = f"--local-path-folder={volumes}"
+    bare_plane.start(MANAGER, "panal.controlplane.controllers", ca, "--node-monitor-grace-period=4s", folder)
     bare_plane.start("kube-scheduler", "panal.controlplane.scheduler")
     return bare_plane
 
@@ -124,6 +130,15 @@ async def namespace(client: Client, request: pytest.FixtureRequest) -> str:
     name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
     await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     return name
+
+
+@pytest.fixture
+async def local_path(client: Client) -> AsyncIterator[None]:
+    """The default storage class of a cluster."""
+    made = addons.storage_class()
+    await client.create(STORAGECLASSES, made)
+    yield
+    await client.delete(STORAGECLASSES, made["metadata"]["name"])
 
 
 class Nodes:

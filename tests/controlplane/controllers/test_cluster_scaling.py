@@ -60,7 +60,7 @@ async def test_an_autoscaler_keeps_the_minimum_and_says_what_it_lacks(
 
 
 async def test_claims_go_with_the_pod_that_is_scaled_away(
-    client: Client, namespace: str, nodes: Any, eventually: Eventually
+    client: Client, namespace: str, nodes: Any, eventually: Eventually, local_path: None
 ) -> None:
     access = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
     spec = {

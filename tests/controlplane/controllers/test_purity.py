@@ -23,7 +23,7 @@ PURE = sorted(
     path
     for part in ("controllers", "scheduler")
     for path in (ROOT / part).rglob("*.py")
-    if path.name not in {*SHELLS, "__init__.py", "scheduler.py"}
+    if path.name not in {*SHELLS, "__init__.py", "scheduler.py", "storage.py"}
 )
 
 
