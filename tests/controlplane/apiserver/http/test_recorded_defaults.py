@@ -9,10 +9,7 @@ import pytest
 from .recorded import Recorder, cases
 from .test_recorded_answers import started
 
-DIFFERENT = {
-    14: "no controller here would take pv-protection away again, so nothing puts it there",
-    15: "no controller here would take pvc-protection away again, so nothing puts it there",
-}
+DIFFERENT = {}
 """Cases whose answers differ, and why."""
 
 
