@@ -19,8 +19,6 @@ from panal.resources import EVENTS, Resource, resource
 
 from ..controlplane.apiserver.http.conftest import ApiServer, make
 
-pytest.importorskip("kopf")
-
 GROUP = "library.example.com"
 SHELVES = Resource(GROUP, "v1", "shelves", "Shelf", True)
 DEFINITIONS = resource("customresourcedefinitions", "apiextensions.k8s.io")

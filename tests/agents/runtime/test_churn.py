@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from panal import cgroups
 from panal.agents.runtime import processes
 from panal.agents.runtime.contract import ContainerConfig, SandboxConfig
 
@@ -63,6 +64,6 @@ def left(node: Node) -> Counter[str]:
     found = Counter({"processes": len(family), "mounts": len(mounts), "descriptors": len(descriptors)})
     for folder in ("sandboxes", "containers"):
         found[folder] = len(list(runtime.glob(f"nodes/*/runtime/{folder}/*")))
-    found["cgroups"] = sum(1 for _ in Path("/sys/fs/cgroup").glob(f"*/panal/{runtime.name}-*/*/cgroup.procs"))
+    found["cgroups"] = sum(1 for _ in Path("/sys/fs/cgroup").glob(f"*/panal/{cgroups.name(runtime)}/*/cgroup.procs"))
     found["zombies"] = sum(process.state == "Z" for process in family)
     return found

@@ -13,6 +13,7 @@ SHELLS = {
     "__main__.py",
     "catalog.py",
     "context.py",
+    "custom.py",
     "discovered.py",
     "owned.py",
     "podcontrol.py",
