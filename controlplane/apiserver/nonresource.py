@@ -72,6 +72,9 @@ async def _openapi(parts: Parts, path: str, query: Query, request: web.BaseReque
                 body = custom.document(parts.custom, document)
             else:
                 body = await asyncio.to_thread(lambda: openapi.v3(document))
+        elif len(parts.custom):
+            packed = swagger.accepted(request.headers.get("Accept", ""))
+            body, content_type = await _v2(parts, packed), swagger.MEDIA if packed else content_type
         elif swagger.accepted(request.headers.get("Accept", "")):
             body, content_type = await asyncio.to_thread(openapi.v2_protobuf), swagger.MEDIA
         else:
@@ -79,6 +82,24 @@ async def _openapi(parts: Parts, path: str, query: Query, request: web.BaseReque
     except KeyError:
         return None
     return _kept(body, query, request, content_type)
+
+
+async def _v2(parts: Parts, packed: bool) -> bytes:
+    """With the custom kinds; kept until a definition changes."""
+    from .custom import swagger
+    from .protobuf import openapi as encoding
+
+    resources = parts.custom.all()
+    key = ("openapi/v2", packed, resources)
+    if key not in parts.custom.memo:
+
+        def make() -> bytes:
+            document = swagger.document(resources)
+            return encoding.encode(document) if packed else orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+        parts.custom.memo[key] = await asyncio.to_thread(make)
+    body: bytes = parts.custom.memo[key]
+    return body
 
 
 def _kept(body: bytes, query: Query, request: web.BaseRequest, content_type: str = "application/json") -> Answer:

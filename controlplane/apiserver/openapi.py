@@ -111,7 +111,7 @@ def v2_protobuf() -> bytes:
 def _swagger() -> Node:
     every: Node = {}
     for item in all_resources():
-        every.update({path: _swagger_path(found) for path, found in paths(item).items()})
+        every.update({path: swagger_path(found) for path, found in paths(item).items()})
     definitions = {
         name: _plain_references(_convert(schema().definition(name), "#/definitions/")) for name in schema().names()
     }
@@ -266,7 +266,15 @@ def _content(media: tuple[str, ...], name: str | None) -> Node:
     return {kind: body for kind in media}
 
 
-def _swagger_path(path: Mapping[str, Any]) -> Node:
+def swagger_references(node: Any) -> Any:
+    """A schema whose references point to where Swagger 2.0 has them, at any depth."""
+    if isinstance(node, dict):
+        return {key: _renamed(value) if key == "$ref" else swagger_references(value) for key, value in node.items()}
+    return [swagger_references(each) for each in node] if isinstance(node, list) else node
+
+
+def swagger_path(path: Mapping[str, Any]) -> Node:
+    """A path of OpenAPI v3 as Swagger 2.0 has it."""
     made: Node = {"parameters": [_swagger_parameter(each) for each in path["parameters"]]}
     for method, operation in path.items():
         if method != "parameters":

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from typing import Any
 
-from .conftest import APPLY, STRATEGIC, Answer, Api, Target
+from .conftest import APPLY, JSON_PATCH, STRATEGIC, Answer, Api, Target
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CONTENTS: dict[str, Any] = {
@@ -273,3 +273,97 @@ async def test_schemas_that_are_not_structural_are_refused(api: Api, namespace: 
     assert f"{where}[a].items: Required value: must be specified" in message
     assert f"{where}[b].type: Required value: must not be empty for specified object fields" in message
     assert f'{where}[b].pattern: Invalid value: "("' in message
+
+
+async def test_a_json_patch_changes_a_custom_object_and_fails_as_a_whole(api: Api, namespace: str) -> None:
+    group, widgets = await defined(api, namespace)
+    (await api.create(widgets, widget(group, parts=[{"name": "a"}]))).ok()
+    patch = [
+        {"op": "test", "path": "/spec/size", "value": 1},
+        {"op": "add", "path": "/spec/parts/-", "value": {"name": "b", "count": 2}},
+        {"op": "replace", "path": "/spec/size", "value": 3},
+    ]
+    found = (await api.patch(f"{widgets}/w", patch, JSON_PATCH)).ok().body
+    assert (found["spec"]["size"], found["spec"]["parts"]) == (3, [{"name": "a"}, {"name": "b", "count": 2}])
+    assert found["metadata"]["generation"] == 2
+    assert (await api.patch(f"{widgets}/w", patch, JSON_PATCH)).status == 422
+    too_big = [{"op": "replace", "path": "/spec/size", "value": 99}]
+    assert (await api.patch(f"{widgets}/w", too_big, JSON_PATCH)).reason == "Invalid"
+    assert (await api.get(f"{widgets}/w")).body["spec"] == found["spec"]
+
+
+async def test_a_dry_run_shows_what_would_be_and_stores_nothing(api: Api, namespace: str) -> None:
+    group, widgets = await defined(api, namespace)
+    shown = (await api.create(f"{widgets}?dryRun=All", widget(group))).ok().body
+    assert (shown["spec"], bool(shown["metadata"]["uid"])) == ({"size": 1, "color": "red"}, True)
+    assert (await api.get(f"{widgets}/w")).status == 404
+    assert (await api.create(f"{widgets}?dryRun=All", widget(group, size=99))).status == 422
+    made = (await api.create(widgets, widget(group))).ok().body
+    for path in (f"{widgets}/w", f"{widgets}/w/scale"):
+        (await api.patch(f"{path}?dryRun=All", {"spec": {}})).ok()
+    changed = (await api.patch(f"{widgets}/w?dryRun=All", {"spec": {"size": 5}})).ok().body
+    assert (changed["spec"]["size"], changed["metadata"]["generation"]) == (5, 2)
+    (await api.patch(f"{widgets}/w/status?dryRun=All", {"status": {"ready": True}})).ok()
+    applied = {**widget(group, size=7), "metadata": {"name": "new"}}
+    assert (await api.apply(f"{widgets}/new?dryRun=All", applied, "me")).ok().body["spec"]["size"] == 7
+    (await api("DELETE", f"{widgets}/w?dryRun=All")).ok()
+    assert (await api.get(widgets)).body["items"] == [made]
+
+
+async def test_an_embedded_object_is_one_and_keeps_what_its_schema_does_not_name(api: Api, namespace: str) -> None:
+    embedded = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
+    pruned = {
+        "type": "object",
+        "x-kubernetes-embedded-resource": True,
+        "properties": {"spec": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+    }
+    spec = {"type": "object", "properties": {"free": embedded, "exact": pruned}}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    group, widgets = await defined(api, namespace, schema=schema, subresources={}, selectableFields=[])
+    inner = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "b"}}, "spec": {"n": 1}}
+
+    def body(name: str, **spec: Any) -> dict[str, Any]:
+        return {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}
+
+    made = (await api.create(widgets, body("w", free={**inner, "more": 1}, exact={**inner, "more": 1}))).ok().body
+    assert made["spec"] == {"free": {**inner, "more": 1}, "exact": inner}
+    refused = await api.create(widgets, body("x", free={"metadata": {"name": "p"}}))
+    assert refused.status == 422
+    assert "spec.free.apiVersion: Required value: must not be empty" in refused.message
+    assert "spec.free.kind: Required value: must not be empty" in refused.message
+    wrong = await api.create(widgets, body("x", free={**inner, "metadata": {"name": "p", "labels": {"a": "-"}}}))
+    assert (wrong.status, "spec.free.metadata.labels: Invalid value" in wrong.message) == (422, True)
+
+
+async def test_watches_end_when_the_definition_changes_or_goes(api: Api, namespace: str) -> None:
+    group, widgets = await defined(api, namespace)
+    (await api.create(widgets, widget(group))).ok()
+    async with api.watch(widgets) as events:
+        assert (await events.next())["type"] == "ADDED"
+        changed = (await api.get(f"{DEFINITIONS}/widgets.{group}")).body
+        properties = changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+        properties["spec"]["properties"]["extra"] = {"type": "string", "default": "new"}
+        (await api("PUT", f"{DEFINITIONS}/widgets.{group}", changed)).ok()
+        assert await events.rest() == []
+    async with api.watch(widgets) as events:
+        assert (await events.next())["object"]["spec"]["extra"] == "new"
+        (await api("DELETE", f"{DEFINITIONS}/widgets.{group}")).ok()
+        assert {event["type"] for event in await events.rest()} <= {"MODIFIED", "DELETED"}
+    await gone(api, f"{DEFINITIONS}/widgets.{group}")
+
+
+async def test_custom_kinds_are_in_openapi_v2(api: Api, namespace: str) -> None:
+    group, _ = await defined(api, namespace)
+    document = (await api.get("/openapi/v2")).ok().body
+    (found,) = [
+        node
+        for node in document["definitions"].values()
+        if {"group": group, "version": "v1", "kind": "Widget"} in node.get("x-kubernetes-group-version-kind", ())
+    ]
+    assert found["properties"]["spec"]["properties"]["color"]["type"] == "string"
+    assert found["properties"]["metadata"]["$ref"].endswith("ObjectMeta")
+    assert "nullable" not in found["properties"]["spec"]["properties"]["maybe"]
+    assert f"/apis/{group}/v1/namespaces/{{namespace}}/widgets/{{name}}" in document["paths"]
+    (await api("DELETE", f"{DEFINITIONS}/widgets.{group}")).ok()
+    await gone(api, f"{DEFINITIONS}/widgets.{group}")
+    assert group not in str((await api.get("/openapi/v2")).ok().body["paths"].keys())

@@ -46,20 +46,30 @@ def _document(mine: list[CustomResource]) -> Node:
     found: Node = {}
     for resource in mine:
         found.update(openapi.paths(resource))
-        schemas[resource.definition_name] = _schema(resource)
-        reference = {"$ref": f"#/components/schemas/{resource.definition_name}"}
-        schemas[f"{resource.definition_name}List"] = {
-            "type": "object",
-            "required": ["items"],
-            "properties": {
-                "apiVersion": {"type": "string", "description": _VERSION},
-                "kind": {"type": "string", "description": _KIND},
-                "metadata": {"allOf": [{"$ref": f"#/components/schemas/{_META}ListMeta"}]},
-                "items": {"type": "array", "items": reference},
-            },
-            "x-kubernetes-group-version-kind": [_gvk(resource, resource.list_kind)],
-        }
+        schemas.update(definitions(resource))
     return {**base, "paths": found, "components": {"schemas": schemas}}
+
+
+def definitions(resource: CustomResource) -> Node:
+    """The schemas of the kind and of its list, by their names in documents."""
+    reference = {"$ref": f"#/components/schemas/{resource.definition_name}"}
+    listed = {
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": _VERSION},
+            "kind": {"type": "string", "description": _KIND},
+            "metadata": {"allOf": [{"$ref": f"#/components/schemas/{_META}ListMeta"}]},
+            "items": {"type": "array", "items": reference},
+        },
+        "x-kubernetes-group-version-kind": [_gvk(resource, resource.list_kind)],
+    }
+    return {resource.definition_name: _schema(resource), f"{resource.definition_name}List": listed}
+
+
+def plain(node: Node) -> Node:
+    """A reference beside its description instead of in an allOf, as clients of v2 want it."""
+    return {**{key: value for key, value in node.items() if key != "allOf"}, **node["allOf"][0]}
 
 
 def _gvk(resource: CustomResource, kind: str) -> Node:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from ..fielderrors import FieldError, bad, duplicate, not_supported, required, too_long, too_many
+from ..validation import meta
 from . import formats, patterns
 
 Node = dict[str, Any]
@@ -200,6 +202,7 @@ def _object(node: Node, value: dict[str, Any], path: str, *, root: bool) -> list
     if embedded:
         errors += [required(f"{path}.{name}", "must not be empty") for name in ("apiVersion", "kind")
                    if not value.get(name)]  # fmt: skip
+        errors += _embedded_metadata(value.get("metadata"), f"{path}.metadata")
     for key, item in value.items():
         child = properties.get(key)
         if child is None and isinstance(others, dict):
@@ -207,6 +210,31 @@ def _object(node: Node, value: dict[str, Any], path: str, *, root: bool) -> list
         if child is not None and not ((root or embedded) and key == "metadata"):
             errors += _check(child, item, f"{path}.{key}" if path else key)
     return errors
+
+
+def _embedded_metadata(found: Any, path: str) -> list[FieldError]:
+    """As any object's, except that it needs no name."""
+    if found is None:
+        return []
+    if not isinstance(found, dict):
+        return _type({"type": "object"}, found, path)
+    errors: list[FieldError] = []
+    checked = {"name": "fakename"}
+    for key in ("name", "generateName", "namespace"):
+        if isinstance(value := found.get(key), str) and value:
+            checked[key] = value
+        elif value not in (None, ""):
+            errors += _type({"type": "string"}, value, f"{path}.{key}")
+    maps: dict[str, dict[str, str]] = {}
+    for key in ("labels", "annotations"):
+        value = found.get(key) or {}
+        schema = {"type": "object", "additionalProperties": {"type": "string"}}
+        if wrong := _check(schema, value, f"{path}.{key}"):
+            errors += wrong
+        else:
+            maps[key] = value
+    wrong = meta.validate({**checked, **maps}, "namespace" in checked, meta.path_segment_name)
+    return errors + [replace(each, field=path + each.field.removeprefix("metadata")) for each in wrong]
 
 
 def _lists(node: Node, value: Any, path: str) -> list[FieldError]:
