@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from ..volumebinding import class_of
 from .cache import Cache
 from .decide import Refused, message, opinions, with_promises
 from .plugins import FILTERS, SCORES
@@ -43,6 +45,27 @@ def snapshot_of(
     cache.namespaces = {item["metadata"]["name"]: item["metadata"].get("labels") or {} for item in namespaces}
     cache.budgets = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in budgets}
     return cache.snapshot()
+
+
+class Listed:
+    """Claims, volumes and classes as lists of the API gave them: a `snapshot.Storage`."""
+
+    def __init__(self, claims: Iterable[Object], volumes: Iterable[Object], classes: Iterable[Object]) -> None:
+        self._claims = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in claims}
+        self._volumes = {item["metadata"]["name"]: item for item in volumes}
+        self._classes = {item["metadata"]["name"]: item for item in classes}
+
+    def claim(self, namespace: str, name: str) -> Object | None:
+        return self._claims.get((namespace, name))
+
+    def volume(self, name: str) -> Object | None:
+        return self._volumes.get(name)
+
+    def storage_class(self, name: str) -> Object | None:
+        return self._classes.get(name)
+
+    def volumes(self, storage_class: str) -> list[Object]:
+        return [item for item in self._volumes.values() if class_of(item) == storage_class]
 
 
 def explain(pod: Object, snapshot: Snapshot) -> Row:
@@ -199,7 +222,7 @@ def _preemption(pod: PodInfo, snapshot: Snapshot, refused: Refused | None) -> Ro
 
 
 def main() -> int:
-    """{"namespace", "name", "nodes", "pods", "namespaces", "budgets"} on standard input.
+    """{"namespace", "name"} of the pod and lists of "nodes", "pods" and what else matters, on standard input.
 
     Exit code 3 where there is no such pod.
     """
@@ -216,7 +239,8 @@ def main() -> int:
         asked.get("namespaces") or (),
         asked.get("budgets") or (),
     )
-    sys.stdout.buffer.write(orjson.dumps(explain(pod, snapshot)))
+    storage = Listed(*(asked.get(kind) or () for kind in ("claims", "volumes", "classes")))
+    sys.stdout.buffer.write(orjson.dumps(explain(pod, replace(snapshot, storage=storage))))
     return 0
 
 

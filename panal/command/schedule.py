@@ -41,6 +41,9 @@ def schedule(name: str | None, namespace: str, pod: str, output: str, environ: M
         "pods": from_api(paths, "/api/v1/pods"),
         "namespaces": from_api(paths, "/api/v1/namespaces"),
         "budgets": from_api(paths, "/apis/policy/v1/poddisruptionbudgets"),
+        "claims": from_api(paths, "/api/v1/persistentvolumeclaims"),
+        "volumes": from_api(paths, "/api/v1/persistentvolumes"),
+        "classes": from_api(paths, "/apis/storage.k8s.io/v1/storageclasses"),
     }
     found = answer(asked)
     if output == "json":

@@ -145,3 +145,79 @@ def test_a_taint_keeps_off_and_a_toleration_lets_on(cluster: Cluster) -> None:
         cluster.kubectl("taint", "node", "nodoa", "maintenance-", check=False)
         cluster.kubectl("taint", "node", "nodob", "dedicated-")
         cluster.kubectl("label", "node", "nodob", "dedicated-")
+
+
+@pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="waits for averages of half a minute")
+def test_load_makes_replicas_and_takes_them_away(cluster: Cluster) -> None:
+    at = ("-n", "autoscaling")
+    with lesson(cluster, "autoscaling"):
+        cluster.kubectl("rollout", "status", "deployment/web", *at, "--timeout=30s")
+        first = cluster.get("pods", *at)["items"][0]["metadata"]["name"]
+        cluster.kubectl("exec", first, *at, "--", "touch", "/work/now")
+        until(lambda: cluster.get("deployment", "web", *at)["status"].get("readyReplicas", 0) >= 2, seconds=90)
+        cluster.kubectl("exec", first, *at, "--", "rm", "/work/now")
+        until(lambda: cluster.get("deployment", "web", *at)["spec"]["replicas"] == 1, seconds=120)
+        said = cluster.get("events", *at, "--field-selector", "reason=SuccessfulRescale")["items"]
+        assert "cpu resource utilization (percentage of request) above target" in said[0]["message"]
+
+
+def test_a_broken_version_harms_nobody_and_is_undone(cluster: Cluster) -> None:
+    at = ("-n", "rollout")
+    status = ("rollout", "status", "deployment/web", *at, "--timeout=60s")
+    with lesson(cluster, "rollout"):
+        cluster.kubectl(*status)
+        cluster.kubectl("set", "env", "deployment/web", *at, "VERSION=2")
+        assert "successfully rolled out" in cluster.kubectl(*status)
+        cluster.kubectl("set", "env", "deployment/web", *at, "VERSION=broken")
+        assert "exceeded its progress deadline" in cluster.kubectl(*status, check=False)
+        ready = [pod["status"]["containerStatuses"][0]["ready"] for pod in cluster.get("pods", *at)["items"]]
+        assert sorted(ready) == [False, True, True, True]
+        cluster.kubectl("rollout", "undo", "deployment/web", *at)
+        cluster.kubectl(*status)
+        env = cluster.get("deployment", "web", *at)["spec"]["template"]["spec"]["containers"][0]["env"]
+        assert env == [{"name": "VERSION", "value": "2"}]
+
+
+def test_a_drain_waits_for_the_budget(cluster: Cluster) -> None:
+    at = ("-n", "disruption")
+    with lesson(cluster, "disruption"):
+        cluster.kubectl("rollout", "status", "deployment/shop", *at, "--timeout=30s")
+        node = cluster.get("pods", *at)["items"][0]["spec"]["nodeName"]
+        try:
+            until(lambda: cluster.get("pdb", "shop", *at)["status"]["currentHealthy"] == 1)
+            said = cluster.kubectl("drain", node, "--pod-selector=app=shop", "--timeout=1s", check=False)
+            assert "Cannot evict pod as it would violate the pod's disruption budget." in said
+            assert placed(cluster, *at) == {"shop": [node]}
+            cluster.kubectl("scale", "deployment", "shop", *at, "--replicas=2")
+            cluster.kubectl("rollout", "status", "deployment/shop", *at, "--timeout=30s")
+            cluster.kubectl("drain", node, "--pod-selector=app=shop", "--timeout=40s")
+            until(lambda: len(found := placed(cluster, *at)["shop"]) == 2 and node not in found)
+        finally:
+            cluster.kubectl("uncordon", node)
+
+
+def test_jobs_end_well_or_not(cluster: Cluster) -> None:
+    at = ("-n", "jobs")
+    with lesson(cluster, "jobs"):
+        cluster.kubectl("wait", "--for=condition=Complete", "job/squares", *at, "--timeout=30s")
+        logs = cluster.kubectl("logs", *at, "-l", "batch.kubernetes.io/job-name=squares")
+        assert sorted(logs.splitlines()) == [f"{number} squared is {number**2}" for number in range(4)]
+        cluster.kubectl("wait", "--for=condition=Failed", "job/hopeless", *at, "--timeout=30s")
+        ended = {item["type"]: item for item in cluster.get("job", "hopeless", *at)["status"]["conditions"]}
+        assert ended["Failed"]["message"] == "Job has reached the specified backoff limit"
+
+
+def test_a_statefulsets_pods_keep_their_names(cluster: Cluster) -> None:
+    at = ("-n", "statefulset")
+    status = ("rollout", "status", "statefulset/db", *at, "--timeout=40s")
+    with lesson(cluster, "statefulset"):
+        cluster.kubectl(*status)
+        names = [pod["metadata"]["name"] for pod in cluster.get("pods", *at)["items"]]
+        assert names == ["db-0", "db-1", "db-2"]
+        cluster.kubectl("scale", "statefulset", "db", *at, "--replicas=2")
+        until(lambda: [pod["metadata"]["name"] for pod in cluster.get("pods", *at)["items"]] == ["db-0", "db-1"])
+        cluster.kubectl("delete", "pod", "db-0", *at)
+        cluster.kubectl(*status)
+        address = until(lambda: cluster.get("pod", "db-0", *at)["status"]["podIP"])
+        name = "db-0.db.statefulset.svc.cluster.local"
+        until(lambda: address in cluster.kubectl("exec", *at, "db-1", "--", "nslookup", name))

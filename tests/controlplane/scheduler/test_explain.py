@@ -67,3 +67,11 @@ def test_as_a_program_it_reads_what_the_api_says(node: Any, pod: Any) -> None:
 def test_amounts_are_written_as_people_write_them() -> None:
     assert [amount("cpu", 2500), amount("cpu", 4000), amount("pods", 3)] == ["2.5", "4", "3"]
     assert [amount("memory", 10 << 30), amount("memory", 70 << 20)] == ["10Gi", "70Mi"]
+
+
+def test_a_claim_that_is_missing_is_told(node: Any, pod: Any) -> None:
+    web = pod("web", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]).obj
+    asked = {"namespace": "default", "name": "web", "nodes": [node("a").node], "pods": [web]}
+    command = [sys.executable, "-m", "panal.controlplane.scheduler.explain"]
+    done = subprocess.run(command, input=orjson.dumps(asked), capture_output=True, timeout=60, check=True)
+    assert 'persistentvolumeclaim "data" not found' in orjson.loads(done.stdout)["message"]
