@@ -70,7 +70,7 @@ _POD: Final[Tree] = {
     "initContainers[]": _CONTAINER,
     "volumes[]": {
         **dict.fromkeys(_VOLUMES, _NO_VOLUME),
-        "emptyDir": {"sizeLimit": Field("the size is not limited")},
+        "emptyDir": {"medium": Field("an emptyDir is a folder on disk", only=("Memory",))},
     },
 }
 _TEMPLATE: Final[Tree] = {"spec": {"template": {"spec": _POD}}}

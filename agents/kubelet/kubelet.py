@@ -38,6 +38,7 @@ from .references import References, TokenSource
 from .registration import Registration
 from .sampler import Sampler
 from .shared import Shared
+from .sizelimit import SizeLimits
 from .view import RuntimeView
 from .worker import Worker
 
@@ -90,6 +91,10 @@ class Kubelet:
             environ=environ,
         )
         self._evictions = self._evictor()
+        mounter = self.shared.mounter
+        self._sizes = SizeLimits(
+            lambda: [item.pod for item in self.workers() if item.counts], mounter.empty_dir, self._evict
+        )
         self._mirrors = Mirrors(client, self._pods, self._registration, self._static_named)
 
     async def run(self) -> None:
@@ -104,6 +109,7 @@ class Kubelet:
                     ("mirror pods", self._mirrors.run()),
                     ("resync", self._resync()),
                     ("evictions", self._evictions.run()),
+                    ("size limits", self._sizes.run()),
                 ):
                     group.create_task(part, name=name)
         finally:
@@ -230,6 +236,7 @@ class Kubelet:
 
     def _new_worker(self, pod: Pod) -> Worker:
         worker = self._workers[podspec.uid(pod)] = Worker(self.shared, pod)
+        self._sizes.noticed(pod)
         if podspec.is_static(pod) and (mirror := self._pods.get(*podspec.key(pod))) is not None:
             if static.mirrors(pod, mirror):
                 worker.see_mirror(mirror)

@@ -28,6 +28,10 @@ class Mounter:
     def pod_folder(self, uid: str) -> Path:
         return self._folder / _safe(uid)
 
+    def empty_dir(self, pod: Pod, name: str) -> Path:
+        """Where an emptyDir of the pod is."""
+        return self.pod_folder(podspec.uid(pod)) / "volumes" / volumes.plugin({"emptyDir": {}}) / _safe(name)
+
     def set_up(self, pod: Pod, lookup: Lookup, tokens: Tokens, around: Surroundings) -> dict[str, Path]:
         """Make all volumes, or bring them up to date; their paths by name. Raises VolumeError."""
         found: dict[str, Path] = {}

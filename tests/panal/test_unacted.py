@@ -59,7 +59,7 @@ def a_pod(**spec: Any) -> dict[str, Any]:
             "spec.containers[0].securityContext.seccompProfile.type",
         ),
         ({"volumes": [{"name": "a"}, {"name": "v", "nfs": {"server": "s", "path": "/"}}]}, "spec.volumes[1].nfs"),
-        ({"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]}, "spec.volumes[0].emptyDir.sizeLimit"),
+        ({"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}, "spec.volumes[0].emptyDir.medium"),
     ],
 )
 def test_a_field_in_use_is_named_by_its_path(spec: dict[str, Any], path: str) -> None:
