@@ -277,6 +277,26 @@ def test_a_trace_that_fails_says_which_step_and_why(miempresa: Cluster) -> None:
     miempresa.kubectl("delete", "service", "empty")
 
 
+def test_a_trace_to_pods_that_refuse_says_so(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    miempresa.apply(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: deaf}\n"
+        "spec: {selector: {app: wp}, ports: [{port: 8098, targetPort: 8997}]}\n"
+    )
+    until(lambda: ":8997" in miempresa.panal("rules", "nodob").stdout, what="the rule")
+    address = miempresa.get("service", "deaf")["spec"]["clusterIP"]
+    deaf = Trace(miempresa, "--from", "nodob", f"{address}:8098")
+    assert deaf.code == 1, deaf.words
+    if miempresa.variant.proxy_mode == "netfilter":
+        assert (deaf.failed["step"], deaf.failed["why"]) == (
+            "service",
+            "the endpoint it chose: Connection refused",
+        ), deaf.words
+    else:
+        assert (deaf.failed["step"], deaf.failed["why"]) == ("service", "none of them could be reached"), deaf.words
+    miempresa.kubectl("delete", "service", "deaf")
+
+
 def test_traces_are_right_while_many_others_connect(miempresa: Cluster) -> None:
     page_again(miempresa)
     ended = threading.Event()

@@ -21,10 +21,12 @@ class Link:
     client: Address
     destination: Address
     node: str | None = None
+    error: str = ""
+    """Why it could not be made; "" when it was."""
 
     @property
     def made(self) -> bool:
-        return self.client != UNKNOWN
+        return not self.error
 
 
 @dataclass
@@ -136,7 +138,11 @@ def _forwarded(
 ) -> Link | None:
     """The hop's choice, and the connection it made for it."""
     if flow is None:
-        hop.why = "it has no record of this connection" if link.made else "none of its endpoints could be reached"
+        if link.error and len(candidates) == 1:
+            hop.said["choice"] = candidates[0]
+            return Link(UNKNOWN, _real(address(candidates[0]), places), node, link.error)
+        # conntrack forgets a connection as soon as its endpoint refuses it
+        hop.why = f"the endpoint it chose: {link.error}" if link.error else "it has no record of this connection"
         return None
     hop.at = flow.get("opened")
     if flow.get("connected") is not None:
@@ -148,7 +154,7 @@ def _forwarded(
     target = address(flow["target"])
     named = [text for text in candidates if (target[0], target[1]) == _real(address(text), places)]
     hop.said |= {"choice": named[0] if named else flow["target"], "source": flow["source"]}
-    return Link(address(flow["source"]), target, node)
+    return Link(address(flow["source"]), target, node, link.error)
 
 
 def _real(found: Address, places: Places) -> Address:
@@ -157,16 +163,16 @@ def _real(found: Address, places: Places) -> Address:
 
 def _arrived(link: Link, node: str | None, world: World, places: Places, hops: list[Hop]) -> Link | None:
     if node is not None:
-        why = "" if link.made else "no Service has this port, and no process of the node takes it"
+        why = f"no Service has this port, and the node's own processes: {link.error}" if link.error else ""
         hops.append(Hop("process", node, world.host(node, link.destination), why=why))
         return None
     pod = world.pod(link.destination)
     if pod is None:
-        why = "" if link.made else "no host, Service or pod has this address"
+        why = f"no node, Service or pod has this address: {link.error}" if link.error else ""
         hops.append(Hop("address", written(link.destination), {"peer": written(link.client)}, why=why))
         return None
     told = world.request(pod) if link.made else None
-    hops.append(Hop("pod", str(pod["node"]), {**pod, "peer": written(link.client)}))
+    hops.append(Hop("pod", str(pod["node"]), {**pod, "peer": written(link.client)}, why=link.error))
     return None if told is None else _by_ingress(pod, told, places, hops)
 
 
@@ -185,8 +191,10 @@ def _by_ingress(pod: Mapping[str, Any], told: Answer, places: Places, hops: list
     if told["target"] is None:
         return None
     destination = _real(address(told["target"]), places)
-    client = address(told["source"]) if told["source"] else UNKNOWN
-    return Link(client, destination, str(pod["node"]))
+    if told["source"]:
+        return Link(address(told["source"]), destination, str(pod["node"]))
+    why = told["refused"][-1]["why"] if told["refused"] else "not connected"
+    return Link(UNKNOWN, destination, str(pod["node"]), why)
 
 
 def written(found: Address) -> str:

@@ -60,10 +60,16 @@ class Probe:
         started = time.monotonic()
         about: dict[str, Any] = {"remote": f"{remote[0]}:{remote[1]}", "started": started}
         self.found["connection"] = about
-        self._socket = socket.create_connection(remote, SECONDS)
-        about["milliseconds"] = _since(started)
-        about["local"] = "{}:{}".format(*self._socket.getsockname())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+            way.connect(remote)
+            own = way.getsockname()[0]
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._held.append(self._socket)
+        self._socket.settimeout(SECONDS)
+        self._socket.bind((own, 0))  # known before, so that a refused connection can be traced too
+        about["local"] = "{}:{}".format(*self._socket.getsockname())
+        self._socket.connect(remote)
+        about["milliseconds"] = _since(started)
 
     def _secure(self) -> None:
         if self.target.scheme != "https":

@@ -124,7 +124,9 @@ def _traced(setting: Setting, begin: str, target: Target) -> tuple[Object, list[
         if connection is None:
             return found, []
         local = address(connection["local"]) if "local" in connection else UNKNOWN
-        return found, follow(Link(local, address(connection["remote"]), node), world, setting.places())
+        error = found.get("error") or {}
+        why = error["why"] if error.get("step") == "connection" else ""
+        return found, follow(Link(local, address(connection["remote"]), node, why), world, setting.places())
 
 
 def _objects(paths: ClusterPaths) -> tuple[list[Object], list[Object]]:

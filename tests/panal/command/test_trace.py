@@ -121,6 +121,20 @@ def test_a_refused_connection_is_explained_by_the_rule_without_endpoints(picture
     assert told["failed"] == {"step": "service", "where": "nodoa", "why": "Service default/wp has no endpoints"}
 
 
+def test_a_pod_that_refuses_is_named(picture: Written) -> None:
+    picture.flows["nodoa", "10.10.0.9:7", "10.10.1.102:8080"] = flow("10.10.0.9:7", "10.10.0.67:8000")
+    link = Link(("10.10.0.9", 7), ("10.10.1.102", 8080), "nodoa", "Connection refused")
+    last = follow(link, picture, PLACES)[-1]
+    assert (last.step, last.said["name"], last.why) == ("pod", "wp-2", "Connection refused")
+
+
+def test_a_refused_connection_leads_to_the_only_endpoint_there_is(picture: Written) -> None:
+    picture.rules["nodoa", "10.10.1.102:8080"] = rule("ClusterIP", "default/wp", "10.10.0.67:8000")
+    link = Link(("10.10.0.9", 7), ("10.10.1.102", 8080), "nodoa", "Connection refused")
+    hops = follow(link, picture, PLACES)
+    assert [(hop.step, hop.why) for hop in hops] == [("service", ""), ("pod", "Connection refused")]
+
+
 def test_in_a_shared_network_the_node_that_took_the_connection_is_found(picture: Written) -> None:
     places = Places(PLACES.nodes, "lb", PLACES.balancer_addresses, shared=True)
     picture.flows["nodob", "127.0.0.1:5", "10.10.1.102:8080"] = flow("127.0.0.1:6", "10.10.0.67:8000")
@@ -129,8 +143,8 @@ def test_in_a_shared_network_the_node_that_took_the_connection_is_found(picture:
 
 
 def test_an_address_of_nobody_is_said_to_be() -> None:
-    hops = follow(Link(UNKNOWN, ("192.168.0.77", 80)), Written(), PLACES)
-    assert hops[-1].why == "no host, Service or pod has this address"
+    hops = follow(Link(UNKNOWN, ("192.168.0.77", 80), error="No route to host"), Written(), PLACES)
+    assert hops[-1].why == "no node, Service or pod has this address: No route to host"
 
 
 def test_hops_that_lead_in_a_circle_end() -> None:
