@@ -111,10 +111,15 @@ def rows(hop: Hop) -> Rows:
             return _pod(said)
         case "answer":
             text = str(said.get("text", "")).strip().splitlines()
-            return [("status", f"{said['status']} {said['reason']}")] * ("status" in said) + [
-                ("page", line[:160]) for line in text[:3]
+            return [("status", _plain(f"{said['status']} {said['reason']}"))] * ("status" in said) + [
+                ("page", _plain(line[:160])) for line in text[:3]
             ]
     return [(key, str(value)) for key, value in said.items()]
+
+
+def _plain(text: str) -> str:
+    """What a server sent, without anything that a terminal would obey."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _choice(label: str, said: Mapping[str, Any]) -> Rows:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from panal.command.trace.chain import UNKNOWN, Address, Answer, Link, Places, follow, written
+from panal.command.trace.chain import UNKNOWN, Address, Answer, Hop, Link, Places, follow, written
 from panal.command.trace.naming import Resolver, answer, question
-from panal.command.trace.report import document
+from panal.command.trace.report import document, rows
 from panal.command.trace.target import Target, parse
 
 PLACES = Places({"192.168.0.101": "nodoa", "192.168.0.102": "nodob"}, "lb", frozenset({"192.168.0.10"}))
@@ -192,3 +192,8 @@ def test_an_answers_addresses_are_read_behind_aliases_and_compressed_names() -> 
     assert answer(message, 7) == ("NOERROR", ["10.0.0.1"])
     with pytest.raises(ValueError, match="not an answer"):
         answer(message, 8)
+
+
+def test_what_a_server_sends_does_nothing_to_the_terminal() -> None:
+    hop = Hop("answer", "", {"status": 200, "reason": "O\x1b[2JK", "text": "a\x1b]0;title\x07b\n"})
+    assert all(text.isprintable() for _, text in rows(hop))
