@@ -33,13 +33,11 @@ def node_name(pod: PodInfo, snapshot: Snapshot) -> Check | None:
 
 def taints(pod: PodInfo, snapshot: Snapshot) -> Check | None:
     tolerations = _spec(pod).get("tolerations") or []
+    refusal = Refusal(("node(s) had untolerated taint(s)",), final=True)
 
     def check(info: NodeInfo) -> Refusal | None:
-        taint = untolerated(info.taints, tolerations, ("NoSchedule", "NoExecute"))
-        if taint is None:
-            return None
-        said = f"node(s) had untolerated taint {{{taint.get('key', '')}: {taint.get('value', '')}}}"
-        return Refusal((said,), final=True)
+        found = untolerated(info.taints, tolerations, ("NoSchedule", "NoExecute"))
+        return refusal if found is not None else None
 
     return check
 

@@ -40,7 +40,7 @@ def test_every_reason_is_counted_in_kube_schedulers_words(node: Any, pod: Any, s
         *(node(name, pod(f"on-{name}", cpu="3500m")) for name in "abc"),
     )
     assert place(pod(cpu="1"), cluster) == (
-        "0/4 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, "
+        "0/4 nodes are available: 1 node(s) had untolerated taint(s), "
         "3 Insufficient cpu. preemption: 0/4 nodes are available: "
         "1 Preemption is not helpful for scheduling, 3 No preemption victims found for incoming pod."
     )
