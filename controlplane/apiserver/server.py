@@ -159,7 +159,10 @@ class Application:
         handler = self._handler(target, resource)
         form = self._form(request, target, resource)
         now = timestamp(self._parts.now())
-        return await handler(self._parts, Call(request, target, query, user, form, resource, now))
+        answer = await handler(self._parts, Call(request, target, query, user, form, resource, now))
+        if isinstance(resource, CustomResource) and resource.deprecation and isinstance(answer, Answer):
+            return dataclasses.replace(answer, warnings=(resource.deprecation, *answer.warnings))
+        return answer
 
     def _form(self, request: web.BaseRequest, target: Target, resource: resources.Resource) -> Form:
         if target.subresource in ("log", "proxy", *streams.NAMES):

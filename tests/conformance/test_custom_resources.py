@@ -367,3 +367,71 @@ async def test_custom_kinds_are_in_openapi_v2(api: Api, namespace: str) -> None:
     (await api("DELETE", f"{DEFINITIONS}/widgets.{group}")).ok()
     await gone(api, f"{DEFINITIONS}/widgets.{group}")
     assert group not in str((await api.get("/openapi/v2")).ok().body["paths"].keys())
+
+
+async def test_a_definition_of_the_shape_that_large_projects_publish_is_applied(api: Api, namespace: str) -> None:
+    """Rules over lists, raw strings, list maps of two keys, choices, quantities, durations and several versions."""
+    group = f"{namespace}.example.com"
+    listener = {
+        "type": "object",
+        "required": ["name", "port", "protocol"],
+        "properties": {
+            "name": {"type": "string", "maxLength": 63},
+            "port": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535},
+            "protocol": {"type": "string", "maxLength": 16, "default": "TCP"},
+            "secret": {"type": "string", "maxLength": 63},
+        },
+    }
+    listeners = {
+        "type": "array",
+        "maxItems": 16,
+        "items": listener,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["port", "protocol"],
+        "x-kubernetes-validations": [
+            {"rule": "self.all(a, a.protocol == 'TCP' ? !has(a.secret) : true)", "message": "no secret for TCP"},
+            {"rule": "self.all(a, self.exists_one(b, a.name == b.name))", "message": "names must be unique"},
+        ],
+    }
+    path = {
+        "type": "string",
+        "maxLength": 64,
+        "x-kubernetes-validations": [{"rule": 'self.matches(r"""^/[a-z/]*$""")', "message": "must be a path"}],
+    }
+    memory = {
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "x-kubernetes-int-or-string": True,
+        "pattern": r"^(\+|-)?[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|m|k|M|G)?$",
+    }
+    properties = {"listeners": listeners, "path": path, "memory": memory, "every": {"type": "string"}}
+    choice = {"oneOf": [{"required": ["path"]}, {"required": ["every"]}]}
+    spec = {"type": "object", "properties": properties, **choice}
+    schema = {"openAPIV3Schema": {"type": "object", "required": ["spec"], "properties": {"spec": spec}}}
+    body = definition(group, schema=schema, subresources={"status": {}}, selectableFields=[])
+    first = body["spec"]["versions"][0]
+    body["spec"]["versions"].append({**first, "name": "v1beta1", "storage": False, "deprecated": True})
+    (await api.apply(f"{DEFINITIONS}/widgets.{group}", body, "installer")).ok()
+    await established(api, f"widgets.{group}")
+    widgets = f"/apis/{group}/v1/namespaces/{namespace}/widgets"
+
+    def sample(*listeners: dict[str, Any], **spec: Any) -> dict[str, Any]:
+        spec = {"path": "/a/b", "memory": "2Gi", "listeners": list(listeners), **spec}
+        return {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec}
+
+    one = {"name": "a", "port": 80, "protocol": "TCP"}
+    other = {"name": "b", "port": 80, "protocol": "TLS", "secret": "s"}
+    (await api.apply(f"{widgets}/w", sample(one), "one")).ok()
+    found = (await api.apply(f"{widgets}/w", sample(other), "other")).ok().body
+    assert found["spec"]["listeners"] == [one, other]
+    old = await api.get(widgets.replace("/v1/", "/v1beta1/"))
+    assert old.ok().names == ["w"]
+    assert old.warnings == [f"{group}/v1beta1 Widget is deprecated; use {group}/v1 Widget"]
+    for wrong, words in (
+        (sample({**one, "secret": "s"}), "no secret for TCP"),
+        (sample(one, {**other, "name": "a"}), "names must be unique"),
+        (sample(one, path="a"), "must be a path"),
+        (sample(one, memory="lots"), "spec.memory"),
+        (sample(one, every="1h"), "must validate one and only one schema (oneOf)"),
+    ):
+        refused = await api.create(widgets, {**wrong, "metadata": {"name": "x"}})
+        assert (refused.status, words in refused.message) == (422, True), refused.message

@@ -74,6 +74,21 @@ class CustomResource(Resource):
 
         return Rules(self.schema)
 
+    @cached_property
+    def deprecation(self) -> str:
+        """What every answer in this version warns of; empty for a version that is not deprecated."""
+        spec, mine = orjson.loads(self.source)["spec"], self.version_spec
+        if not mine.get("deprecated"):
+            return ""
+        if mine.get("deprecationWarning"):
+            return str(mine["deprecationWarning"])
+        from .discovery import priority
+
+        words = f"{self.api_version} {self.kind} is deprecated"
+        better = [each["name"] for each in spec["versions"] if each.get("served") and not each.get("deprecated")]
+        best = max(better, key=priority, default=self.version)
+        return f"{words}; use {self.group}/{best} {self.kind}" if priority(best) > priority(self.version) else words
+
     @property
     def definition_name(self) -> str:
         """Its name in OpenAPI documents: com.example.v1.Widget."""
