@@ -274,7 +274,7 @@ async def nodes(client: Client) -> AsyncIterator[Nodes]:
             await client.delete(PODS, meta["name"], meta["namespace"], grace_seconds=0)
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 30.0) -> Any:
     """The first true answer of `look`; fails after `seconds`, showing the last AssertionError."""
     deadline, problem = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
