@@ -27,3 +27,11 @@ def which(program: str, environ: Mapping[str, str], *, path: str = "") -> str | 
     tools = folder(environ)
     places = [path, *_SYSTEM, *([str(tools / "bin")] if tools else [])]
     return shutil.which(program, path=os.pathsep.join(place for place in places if place))
+
+
+def point_inside(folder: Path, unpacked: str | None) -> None:
+    """Let links to unpacked programs name them as a container sees them."""
+    for link in folder.iterdir() if unpacked else ():
+        if link.is_symlink() and (target := os.readlink(link)).startswith(f"{unpacked}/"):
+            link.unlink()
+            link.symlink_to(target.removeprefix(str(unpacked)))

@@ -21,6 +21,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from panal import tools
 from panal.tasks import spawn
 
 from ..images import ImageSpec, resolve
@@ -394,7 +395,7 @@ class Engine:
         if result.exit_code != 0:
             remove_tree(part)
             raise RuntimeFailure(f"{argv[0]}: {result.stderr.decode(errors='replace')[:500]}")
-        _point_inside(part, self._place.unpacked)
+        tools.point_inside(part, self._place.unpacked)
         try:
             part.rename(place)
         except OSError:  # another container of the same image was faster
@@ -518,11 +519,3 @@ class Engine:
 
     def _changed(self, record: ContainerRecord) -> None:
         self._bell.ring(ContainerChanged(record.id, record.sandbox_id))
-
-
-def _point_inside(folder: Path, unpacked: str | None) -> None:
-    """Let links to unpacked programs name them as a container sees them."""
-    for link in folder.iterdir() if unpacked else ():
-        if link.is_symlink() and (target := os.readlink(link)).startswith(f"{unpacked}/"):
-            link.unlink()
-            link.symlink_to(target.removeprefix(str(unpacked)))

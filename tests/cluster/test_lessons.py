@@ -153,9 +153,9 @@ def test_load_makes_replicas_and_takes_them_away(cluster: Cluster) -> None:
     with lesson(cluster, "autoscaling"):
         cluster.kubectl("rollout", "status", "deployment/web", *at, "--timeout=30s")
         first = cluster.get("pods", *at)["items"][0]["metadata"]["name"]
-        cluster.kubectl("exec", first, *at, "--", "touch", "/work/now")
+        cluster.kubectl("exec", first, *at, "--", "touch", "/busy/now")
         until(lambda: cluster.get("deployment", "web", *at)["status"].get("readyReplicas", 0) >= 2, seconds=90)
-        cluster.kubectl("exec", first, *at, "--", "rm", "/work/now")
+        cluster.kubectl("exec", first, *at, "--", "rm", "/busy/now")
         until(lambda: cluster.get("deployment", "web", *at)["spec"]["replicas"] == 1, seconds=120)
         said = cluster.get("events", *at, "--field-selector", "reason=SuccessfulRescale")["items"]
         words = "cpu resource utilization (percentage of request) above target"
