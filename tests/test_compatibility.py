@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ def test_who_acts_is_told_of_resources_that_there_are() -> None:
 
 
 @pytest.mark.kubectl
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.skipif(not os.environ.get("CI") and shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_every_verb_of_kubectl_is_told_of() -> None:
     text = subprocess.run(["kubectl", "--help"], capture_output=True, text=True, check=True).stdout
     verbs = set(re.findall(r"^  ([a-z-]+) {2,}\S", text, re.MULTILINE))
