@@ -27,6 +27,7 @@ from panal.informer import Applied, Deleted, Delta, Informer
 from panal.resources import LEASES, NAMESPACES, NODES, PODS, resource
 
 STORAGECLASSES = resource("storageclasses")
+SERVICEACCOUNTS = resource("serviceaccounts")
 
 Object = dict[str, Any]
 
@@ -130,6 +131,7 @@ async def namespace(client: Client, request: pytest.FixtureRequest) -> str:
     """A namespace of the test's own, with its ServiceAccount."""
     name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
     await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await eventually(lambda: client.get(SERVICEACCOUNTS, "default", name))
     return name
 
 
