@@ -11,6 +11,10 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ctypes import CDLL
 
 _SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -27,6 +31,36 @@ def which(program: str, environ: Mapping[str, str], *, path: str = "") -> str | 
     tools = folder(environ)
     places = [path, *_SYSTEM, *([str(tools / "bin")] if tools else [])]
     return shutil.which(program, path=os.pathsep.join(place for place in places if place))
+
+
+def library(name: str, environ: Mapping[str, str]) -> CDLL:
+    """The shared library where the loader looks, else the unpacked one. Raises OSError when it is in neither place."""
+    from ctypes import CDLL
+
+    try:
+        return CDLL(name)
+    except OSError:
+        tools = folder(environ)
+        found = next(tools.glob(f"root/usr/lib/*/{name}"), None) if tools else None
+        if found is None:
+            raise
+        return _with_neighbours(found)
+
+
+def _with_neighbours(path: Path) -> CDLL:
+    """A library outside the loader's places: those beside it that it needs are loaded before it."""
+    from ctypes import CDLL
+
+    missing = ""
+    while True:
+        try:
+            return CDLL(str(path))
+        except OSError as error:
+            beside = path.with_name(str(error).partition(":")[0])
+            if beside.name == missing or not beside.exists():
+                raise
+            missing = beside.name
+            _with_neighbours(beside)
 
 
 def point_inside(folder: Path, unpacked: str | None) -> None:

@@ -18,8 +18,10 @@ _COPY_ON_WRITE = frozenset({"etc", "usr", "var", "opt", "srv"})
 _POD_FILES = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
 """Files that every pod has for itself; in a container of somebody's they are mounts."""
 _MOUNTS_LIMIT = 32
-_SPLIT_LIMIT = 64
+_SPLIT_LIMIT = 128
 """A folder with mounts below it is shown entry by entry if it has no more entries than this, else read-only."""
+_SPLIT_DEPTH = 2
+"""So far down: `/var` and, in it, `/var/lib`, where many machines have mounts (`/var/lib/docker`)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,19 @@ def arrange(
     links = [(f"/{name}", target) for name, target in sorted(entries.items()) if target is not None]
     shown = {f"/{name}" for name, target in entries.items() if target is None and name not in _OWN}
     mounted = [path for path in mounts if not any(below(path, folder) for folder in private)]
+
+    def entry_by_entry(folder: str, inside: Sequence[str]) -> None:
+        found = children.get(folder, {})
+        if folder in inside or not 0 < len(found) <= _SPLIT_LIMIT:
+            binds.append(folder)
+            return
+        links.extend((path, target) for path, target in sorted(found.items()) if target is not None)
+        for path in sorted(path for path, target in found.items() if target is None):
+            if deeper := [mount for mount in inside if below(mount, path)]:
+                entry_by_entry(path, deeper)
+            else:
+                overlays.append(path)
+
     for folder in sorted(shown):
         if folder[1:] not in _COPY_ON_WRITE:
             binds.append(folder)
@@ -76,13 +91,10 @@ def arrange(
         elif not locked:
             overlays.append(folder)
             binds.extend(path for path in _outermost(inside)[:_MOUNTS_LIMIT] if path not in _POD_FILES)
-        elif folder != "/etc" and len(entries_below := children.get(folder, {})) <= _SPLIT_LIMIT:
-            links += [(path, target) for path, target in sorted(entries_below.items()) if target is not None]
-            for path in sorted(path for path, target in entries_below.items() if target is None):
-                busy = any(below(mount, path) for mount in inside)
-                (binds if busy else overlays).append(path)
-        else:
+        elif folder == "/etc":
             binds.append(folder)
+        else:
+            entry_by_entry(folder, inside)
     hidden = _outermost(path for path in private if any(below(path, folder) for folder in shown))
     covered = [*hidden, *(f"/{name}" for name in _OWN)]
     return View(
@@ -107,27 +119,36 @@ def look(private: Sequence[str], unpacked: str | None = None) -> View:
     """The view of this machine. `private` are folders to hide besides the users' homes; see `View.unpacked`."""
     entries = _entries("/")
     mounts = mount_points()
-    children = {
-        f"/{name}": {f"/{name}/{child}": target for child, target in _entries(f"/{name}").items()}
-        for name in _COPY_ON_WRITE & entries.keys()
-        if any(path != f"/{name}" and below(path, f"/{name}") for path in mounts)
-    }
     homes = [os.path.realpath(os.environ.get("HOME") or "/root"), *_service_homes()]
     view = arrange(
         entries,
         mounts,
         private=[path for path in [*map(os.path.realpath, private), *homes] if path != "/"],
         needed=needed_paths(),
-        children=children,
+        children=_children([f"/{name}" for name in _COPY_ON_WRITE & entries.keys()], mounts, _SPLIT_DEPTH),
         locked=in_user_namespace(),
     )
     return replace(view, unpacked=unpacked)
 
 
+def _children(folders: Iterable[str], mounts: Sequence[str], depth: int) -> dict[str, dict[str, str | None]]:
+    """What lies in those `folders` that have mounts below them, and in such folders there, to this depth."""
+    found: dict[str, dict[str, str | None]] = {}
+    for folder in folders:
+        if depth and any(path != folder and below(path, folder) for path in mounts):
+            found[folder] = {f"{folder}/{name}": target for name, target in _entries(folder).items()}
+            found |= _children([path for path, target in found[folder].items() if target is None], mounts, depth - 1)
+    return found
+
+
 def _entries(folder: str) -> dict[str, str | None]:
-    """Name -> target of a symbolic link, or None for a folder; files are left out."""
+    """Name -> target of a symbolic link, or None for a folder; files are left out, as is what may not be read."""
     found: dict[str, str | None] = {}
-    for entry in os.scandir(folder):
+    try:
+        entries = list(os.scandir(folder))
+    except PermissionError:
+        return found
+    for entry in entries:
         if entry.is_symlink():
             found[entry.name] = os.readlink(entry.path)
         elif entry.is_dir():

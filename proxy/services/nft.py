@@ -1,16 +1,17 @@
 """Two ways to hand a transaction to nft: the library in this process, or the program.
 
 The library (libnftables, which the program itself is a thin cover of) takes a fifth of a millisecond where starting
-the program takes ten; the program is there for machines that have it in another place than the system's libraries.
+the program takes ten; the program is there for machines that have only that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+from panal import tools
 
 from .dataplane import DataplaneError
 
@@ -33,14 +34,14 @@ class Nft(Protocol):
 
 
 def find(environ: Mapping[str, str]) -> Nft | None:
-    """The program $PANAL_NFT, else the library, else the program in PATH or where Debian has it for root only."""
+    """The program $PANAL_NFT, else the library, else the program in PATH, where Debian has it for root only, or among
+    the unpacked ones."""
     if given := environ.get("PANAL_NFT"):
         return NftProgram(given)
     try:
-        return NftLibrary()
+        return NftLibrary(environ)
     except OSError:
-        path = os.pathsep.join([environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-        program = shutil.which("nft", path=path)
+        program = tools.which("nft", environ, path=environ.get("PATH", os.defpath))
         return NftProgram(program) if program else None
 
 
@@ -73,11 +74,11 @@ class NftProgram:
 class NftLibrary:
     """libnftables by ctypes. Calls leave the event loop free: they run on a thread, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         """Raises OSError when the library is not there."""
         import ctypes
 
-        library: Any = ctypes.CDLL(LIBRARY)
+        library: Any = tools.library(LIBRARY, environ)
         library.nft_ctx_new.restype = ctypes.c_void_p
         library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
         self._library = library

@@ -74,6 +74,27 @@ def test_locked_mounts_cannot_lie_under_an_overlay() -> None:
     assert ("/var/run", "/run") in view.links
 
 
+def test_a_mount_two_levels_down_leaves_what_lies_beside_it_writable() -> None:
+    children: dict[str, dict[str, str | None]] = {
+        "/var": {"/var/lib": None, "/var/log": None},
+        "/var/lib": {"/var/lib/docker": None, "/var/lib/mysql": None, "/var/lib/dpkg": None, "/var/lib/lock": "/run"},
+    }
+    view = debian(mounts=("/var/lib/docker", "/var/lib/dpkg/status"), locked=True, children=children)
+    assert view.overlays == ("/etc", "/opt", "/srv", "/usr", "/var/lib/mysql", "/var/log")
+    assert view.binds == ("/var/lib/docker", "/var/lib/dpkg")
+    assert ("/var/lib/lock", "/run") in view.links
+
+
+def test_a_folder_of_too_many_entries_is_shown_read_only() -> None:
+    children: dict[str, dict[str, str | None]] = {
+        "/var": {"/var/lib": None, "/var/log": None},
+        "/var/lib": {f"/var/lib/{number}": None for number in range(1000)},
+    }
+    view = debian(mounts=("/var/lib/0",), locked=True, children=children)
+    assert view.overlays == ("/etc", "/opt", "/srv", "/usr", "/var/log")
+    assert view.binds == ("/var/lib",)
+
+
 def test_mounts_in_what_is_hidden_do_not_matter() -> None:
     view = debian(mounts=("/var/lib/panal/netns/a",), private=("/var/lib/panal",), locked=True)
     assert "/var" in view.overlays

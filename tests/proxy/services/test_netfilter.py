@@ -218,7 +218,9 @@ def test_an_incremental_change_leaves_what_a_full_one_would(in_world: Any) -> No
     in_world(story)
 
 
-@pytest.mark.parametrize("make", [lambda: NftProgram(NFT or ""), NftLibrary], ids=["program", "library"])
+@pytest.mark.parametrize(
+    "make", [lambda: NftProgram(NFT or ""), lambda: NftLibrary(os.environ)], ids=["program", "library"]
+)
 def test_program_and_library_take_all_of_a_transaction_or_nothing(in_world: Any, make: Any) -> None:
     async def story(world: Any) -> None:
         await small_cluster(world)
@@ -240,7 +242,7 @@ def test_thousands_of_services_are_loaded_in_parts_where_one_is_too_long(in_worl
         """The real library, in a kernel with small socket buffers."""
 
         def __init__(self) -> None:
-            self._library = NftLibrary()
+            self._library = NftLibrary(os.environ)
             self.sizes: list[int] = []
 
         async def run(self, transaction: str) -> None:
