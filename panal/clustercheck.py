@@ -66,6 +66,7 @@ def residents(config: ClusterConfig) -> list[tuple[str, str, str]]:
         *((f"spec.hosts[{i}]", host.name, host.address) for i, host in enumerate(config.hosts)),
         ("spec.loadBalancer", config.load_balancer.name, config.load_balancer.address),
         ("spec.externalDNS", config.external_dns.name, config.external_dns.address),
+        *(("spec.forwardProxy", proxy.name, proxy.address) for proxy in (config.forward_proxy,) if proxy is not None),
     ]
 
 

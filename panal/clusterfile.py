@@ -14,11 +14,14 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from .addresses import localize
 from .clustercheck import complaints
+from .clusterdefaults import default_nodes, divide
+from .clusterlocal import localized
 from .config import (
+    BlockedSpec,
     ClusterConfig,
     ExternalDNSSpec,
+    ForwardProxySpec,
     Frontend,
     HostSpec,
     IngressSpec,
@@ -41,12 +44,13 @@ HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 WORD = re.compile(r"[A-Za-z0-9_./-]{1,80}")
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+BLOCKED = re.compile(r"(\*\.)?" + DOMAIN.pattern + r"|[0-9.]{7,15}(/[0-9]{1,2})?")
 PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 _TOP = ("apiVersion", "kind", "metadata", "spec")
 FIELDS = (
     "network", "proxyMode", "runtime", "lan", "podCIDR", "serviceCIDR", "dnsServiceIP", "clusterDomain",
-    "nodePortRange", "nodes", "hosts", "loadBalancer", "externalDNS", "ingress", "edge",
+    "nodePortRange", "nodes", "hosts", "loadBalancer", "externalDNS", "ingress", "edge", "forwardProxy",
 )  # fmt: skip
 
 Section = Mapping[str, Any]
@@ -128,35 +132,6 @@ def wishes(document: Section | None, source: str) -> tuple[str, str, str]:
     )
 
 
-def default_nodes(count: int) -> list[dict[str, Any]]:
-    """nodo1 192.168.0.100, the control plane; nodoa .101, nodob .102, ..., nodoz, nodoaa, ..."""
-    names = ["nodo1", *(f"nodo{_letters(index)}" for index in range(count - 1))]
-    first = IPv4Address("192.168.0.100")
-    return [
-        {"name": node, "address": str(first + index), **({"controlPlane": True} if index == 0 else {})}
-        for index, node in enumerate(names)
-    ]
-
-
-def _letters(index: int) -> str:
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(ord("a") + rest) + letters
-    return letters
-
-
-def divide(cidr: IPv4Network, count: int) -> list[IPv4Network]:
-    """The pod CIDR in equal parts, one a node, none larger than a /24. Raises ValueError when they get too small."""
-    bits = max((count - 1).bit_length(), 0)
-    prefix = max(cidr.prefixlen + bits, min(24, 29)) if cidr.prefixlen + bits <= 29 else 30
-    if prefix > 29:
-        raise ValueError(f"{cidr} is too small for {count} nodes of at least 5 pods")
-    parts = cidr.subnets(new_prefix=prefix)
-    return [next(parts) for _ in range(count)]
-
-
 def _is_label(key: object, value: object) -> bool:
     """Whether the API server would take it (labels.Set's rules)."""
     if not isinstance(key, str) or not isinstance(value, str):
@@ -216,6 +191,7 @@ class _Reader:
             load_balancer=self._load_balancer(spec),
             external_dns=self._external_dns(spec),
             ingress=self._ingress(spec),
+            forward_proxy=self._forward_proxy(spec),
             api_port=self._edge(spec, "apiPort"),
             http_port=self._edge(spec, "httpPort"),
         )
@@ -224,7 +200,7 @@ class _Reader:
         config = replace(config, dns_service_ip=self.address(spec, "dnsServiceIP", "spec", tenth))
         self._check(config)
         if network == "loopback":
-            config = _localized(config)
+            config = localized(config)
             self._check(config)
         return config
 
@@ -266,13 +242,13 @@ class _Reader:
             raise self.fail(f"{path}.{field}".lstrip("."), "is not a mapping", "write its fields below it, indented")
         return value
 
-    def items(self, spec: Section, field: str) -> list[tuple[str, Section]] | None:
+    def items(self, spec: Section, field: str, path: str = "spec") -> list[tuple[str, Section]] | None:
         value = spec.get(field)
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.fail(f"spec.{field}", "is not a list of mappings", "begin each item with a hyphen")
-        return [(f"spec.{field}[{index}]", item) for index, item in enumerate(value)]
+            raise self.fail(f"{path}.{field}", "is not a list of mappings", "begin each item with a hyphen")
+        return [(f"{path}.{field}[{index}]", item) for index, item in enumerate(value)]
 
     def text(self, section: Section, field: str, path: str, default: str | None = None) -> str:
         value = section.get(field, default)
@@ -460,6 +436,33 @@ class _Reader:
             self.number(section, "nodePort", path, 1, 65535, default.node_port),
         )
 
+    def _forward_proxy(self, spec: Section) -> ForwardProxySpec | None:
+        if spec.get("forwardProxy") is None:
+            return None
+        section, path, default = self.mapping(spec, "forwardProxy", "spec"), "spec.forwardProxy", ForwardProxySpec()
+        self._known(section, path, ("name", "address", "port", "blocked", "connectPorts"))
+        ports = section.get("connectPorts", list(default.tunnel_ports))
+        if not isinstance(ports, list):
+            raise self.fail(f"{path}.connectPorts", "is not a list", "write `[443]`")
+        return ForwardProxySpec(
+            self._name(section, path, default.name),
+            self.address(section, "address", path, default.address),
+            self.number(section, "port", path, 1, 65535, default.port),
+            tuple(self._blocked(item, place) for place, item in self.items(section, "blocked", path) or ()),
+            tuple(
+                self.number({str(i): port}, str(i), f"{path}.connectPorts", 1, 65535) for i, port in enumerate(ports)
+            ),
+        )
+
+    def _blocked(self, item: Section, path: str) -> BlockedSpec:
+        self._known(item, path, ("host", "reason"))
+        host = self.text(item, "host", path).lower()
+        if not BLOCKED.fullmatch(host):
+            raise self.fail(
+                f"{path}.host", f"{shown(host)} is no host", "write one such as *.example.com or 10.0.0.0/8"
+            )
+        return BlockedSpec(host, self.text(item, "reason", path, BlockedSpec.reason))
+
     def _edge(self, spec: Section, field: str) -> int:
         section = self.mapping(spec, "edge", "spec")
         self._known(section, "spec.edge", ("apiPort", "httpPort"))
@@ -475,26 +478,3 @@ class _Reader:
     def _check(self, config: ClusterConfig) -> None:
         for path, reason, way_out in complaints(config):
             raise self.fail(path, reason, way_out)
-
-
-def _localized(config: ClusterConfig) -> ClusterConfig:
-    """The same cluster in 127/8: the first octet of every address changes, nothing else."""
-    first, last = config.load_balancer.addresses
-    return replace(
-        config,
-        nodes=tuple(
-            replace(node, address=localize(node.address), pod_cidr=localize(node.pod_cidr)) for node in config.nodes
-        ),
-        hosts=tuple(replace(host, address=localize(host.address)) for host in config.hosts),
-        lan=localize(config.lan),
-        pod_cidr=localize(config.pod_cidr),
-        service_cidr=localize(config.service_cidr),
-        dns_service_ip=localize(config.dns_service_ip),
-        load_balancer=replace(
-            config.load_balancer,
-            address=localize(config.load_balancer.address),
-            addresses=(localize(first), localize(last)),
-        ),
-        external_dns=replace(config.external_dns, address=localize(config.external_dns.address)),
-        ingress=replace(config.ingress, cluster_ip=config.ingress.cluster_ip and localize(config.ingress.cluster_ip)),
-    )

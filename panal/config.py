@@ -71,6 +71,26 @@ class ExternalDNSSpec:
 
 
 @dataclass(frozen=True)
+class BlockedSpec:
+    """What the forward proxy refuses: a host, `*.DOMAIN`, an address or a network; and what it says then."""
+
+    host: str
+    reason: str = "not allowed by the company"
+
+
+@dataclass(frozen=True)
+class ForwardProxySpec:
+    """The forward proxy at the company's exit."""
+
+    name: str = "proxy"
+    address: str = "192.168.0.3"
+    port: int = 3128
+    blocked: tuple[BlockedSpec, ...] = ()
+    tunnel_ports: tuple[int, ...] = (443,)
+    """Where CONNECT may lead."""
+
+
+@dataclass(frozen=True)
 class IngressSpec:
     """The bundled ingress controller's Service. `enabled: false` leaves it to the user's own manifests."""
 
@@ -99,6 +119,8 @@ class ClusterConfig:
     load_balancer: LoadBalancerSpec = LoadBalancerSpec()
     external_dns: ExternalDNSSpec = ExternalDNSSpec()
     ingress: IngressSpec = IngressSpec()
+    forward_proxy: ForwardProxySpec | None = None
+    """Nobody leaves the LAN through a proxy unless one is configured."""
     api_port: int = 0
     """Port on 127.0.0.1 of this machine that leads to the API server; chosen before the cluster starts."""
     http_port: int = 0
@@ -153,7 +175,7 @@ def load_node(path: Path) -> NodeConfig:
 def load_cluster(path: Path) -> ClusterConfig:
     """Read a ClusterConfig written by `dump`. Raises OSError or ValueError."""
     raw: dict[str, Any] = orjson.loads(path.read_bytes())
-    lb, dns = raw["load_balancer"], raw["external_dns"]
+    lb, dns, proxy = raw["load_balancer"], raw["external_dns"], raw.get("forward_proxy")
     return ClusterConfig(
         **{
             **raw,
@@ -169,8 +191,14 @@ def load_cluster(path: Path) -> ClusterConfig:
             ),
             "external_dns": ExternalDNSSpec(**{**dns, "domains": tuple(dns["domains"])}),
             "ingress": IngressSpec(**raw["ingress"]),
+            "forward_proxy": None if proxy is None else _forward_proxy(proxy),
         }
     )
+
+
+def _forward_proxy(raw: Mapping[str, Any]) -> ForwardProxySpec:
+    blocked = tuple(BlockedSpec(**item) for item in raw["blocked"])
+    return ForwardProxySpec(**{**raw, "blocked": blocked, "tunnel_ports": tuple(raw["tunnel_ports"])})
 
 
 def _pair(values: Sequence[Any]) -> tuple[Any, Any]:

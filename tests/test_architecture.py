@@ -22,6 +22,8 @@ PURE = (
     "controlplane/apiserver/tables.py",
     "controlplane/dns/answer.py",
     "controlplane/dns/zones.py",
+    "proxy/exit/messages.py",
+    "proxy/exit/policy.py",
     "proxy/ingress/routes.py",
     "proxy/services/table.py",
     "proxy/services/render.py",

@@ -16,6 +16,7 @@ RUNTIME = "panal.agents.runtime.__main__:main"
 KUBELET = "panal.agents.kubelet.__main__:main"
 LOAD_BALANCER = "panal.proxy.loadbalancer.__main__:main"
 EXTERNAL_DNS = "panal.controlplane.dns.external.__main__:main"
+FORWARD_PROXY = "panal.proxy.exit.__main__:main"
 BRING_UP = "panal.agents.node.bringup:main"
 
 
@@ -69,7 +70,7 @@ def components(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component
         ]
         if early:
             found.append(Component("bring-up", "panal-bring-up", BRING_UP, (str(paths.root),), node.name, once=True))
-    return [*found, _external_dns(config, paths), _load_balancer(config, paths)]
+    return [*found, _external_dns(config, paths), _load_balancer(config, paths), *_forward_proxy(config, paths)]
 
 
 def _load_balancer(config: ClusterConfig, paths: ClusterPaths) -> Component:
@@ -81,6 +82,14 @@ def _load_balancer(config: ClusterConfig, paths: ClusterPaths) -> Component:
     )
     name = config.load_balancer.name
     return Component("lb", "load-balancer", LOAD_BALANCER, arguments, name, waits=True)
+
+
+def _forward_proxy(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component]:
+    """Only where one is configured. It needs nothing of the cluster."""
+    if config.forward_proxy is None:
+        return ()
+    arguments = (f"--config={paths.config}",)
+    return [Component("proxy", "forward-proxy", FORWARD_PROXY, arguments, config.forward_proxy.name, waits=True)]
 
 
 def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
@@ -100,4 +109,5 @@ def hosts(config: ClusterConfig) -> list[tuple[str, str]]:
         *((host.name, host.address) for host in config.hosts),
         (config.load_balancer.name, config.load_balancer.address),
         (config.external_dns.name, config.external_dns.address),
+        *((proxy.name, proxy.address) for proxy in (config.forward_proxy,) if proxy is not None),
     ]

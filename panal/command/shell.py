@@ -59,6 +59,7 @@ def hosts(config: ClusterConfig) -> dict[str, str]:
         **{host.name: host.address for host in config.hosts},
         config.load_balancer.name: config.load_balancer.address,
         config.external_dns.name: config.external_dns.address,
+        **({proxy.name: proxy.address} if (proxy := config.forward_proxy) is not None else {}),
     }
 
 

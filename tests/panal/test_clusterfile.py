@@ -44,6 +44,23 @@ def test_the_example_is_the_picture():
     assert [(host.name, host.address) for host in config.hosts] == [("menchupc", "192.168.0.200")]
 
 
+def test_a_forward_proxy_is_there_only_where_it_is_configured(tmp_path):
+    assert resolved().forward_proxy is None
+    config = resolved(
+        "spec: {forwardProxy: {connectPorts: [443, 8443], blocked: [{host: 10.0.0.0/8, reason: n1}, {host: '*.b.c'}]}}",
+        network="loopback",
+    )
+    proxy = config.forward_proxy
+    assert proxy is not None
+    assert (proxy.name, proxy.address, proxy.port, proxy.tunnel_ports) == ("proxy", "127.168.0.3", 3128, (443, 8443))
+    assert [(item.host, item.reason) for item in proxy.blocked] == [
+        ("10.0.0.0/8", "n1"),
+        ("*.b.c", "not allowed by the company"),
+    ]
+    (tmp_path / "cluster.json").write_bytes(dump(config))
+    assert load_cluster(tmp_path / "cluster.json") == config
+
+
 def test_without_a_file_there_are_four_nodes_with_kubernetes_usual_networks():
     config = resolved()
     assert [node.name for node in config.nodes] == ["nodo1", "nodoa", "nodob", "nodoc"]
@@ -111,6 +128,9 @@ def test_networks_that_only_overlap_in_loopback_are_refused_there():
         ("spec: {loadBalancer: {addresses: 1.2.3.4}}", r"spec\.loadBalancer\.addresses: is no range"),
         ("spec: {loadBalancer: {frontends: [80]}}", r"spec\.loadBalancer\.frontends\[0\]: is not a mapping"),
         ("spec: {externalDNS: {domains: [A_B]}}", r"spec\.externalDNS\.domains\[0\]: 'A_B' is no domain"),
+        ("spec: {forwardProxy: {blocked: [{host: a b}]}}", r"spec\.forwardProxy\.blocked\[0\]\.host: 'a b' is no host"),
+        ("spec: {forwardProxy: {connectPorts: [0]}}", r"spec\.forwardProxy\.connectPorts\.0: is 0"),
+        ("spec: {forwardProxy: {address: 192.168.0.2}}", r"spec\.forwardProxy: 192\.168\.0\.2 is taken by spec\.ext"),
         ("spec: {externalDNS: {domains: []}}", r"spec\.externalDNS\.domains: is empty"),
         ("spec: {edge: {apiPort: 70000}}", r"spec\.edge\.apiPort: is 70000"),
         ("metadata: {name: ../up}", r"metadata\.name: '\.\./up' is no cluster name"),

@@ -24,6 +24,16 @@ def test_the_control_planes_node_comes_first_then_the_others_then_the_lan():
     assert [component.name for component in components(CONFIG, PATHS) if component.once] == ["bring-up"]
 
 
+def test_a_forward_proxy_runs_only_where_it_is_configured():
+    document = {"apiVersion": "panal.dev/v1", "kind": "Cluster", "spec": {"forwardProxy": {}}}
+    config = resolve(document, "-", name=None, nodes=1, network="netns", proxy_mode="userspace", runtime="plain")
+    assert [component.name for component in components(config, PATHS)][-1] == "proxy"
+    assert dict(hosts(config))["proxy"] == "192.168.0.3"
+    assert "proxy" not in dict(hosts(CONFIG))
+    module, _, function = components(config, PATHS)[-1].entry.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
 def test_each_runs_on_a_host_that_is_on_the_lan():
     known = dict(hosts(CONFIG))
     assert known["nodob"] == "192.168.0.102"

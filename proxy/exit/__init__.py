@@ -1,0 +1,1 @@
+"""The company's forward proxy, a host of the LAN: the way out of it, for those who may go."""
