@@ -116,6 +116,7 @@ def _controller_manager(config: ClusterConfig, paths: ClusterPaths) -> Object:
             f"--cluster-cidr={config.pod_cidr}",
             f"--service-cluster-ip-range={config.service_cidr}",
             f"--local-path-folder={paths.volumes}",
+            *_for_joining(config),
         ],
         {
             "kubeconfig": (kubeconfig, "File", True),
@@ -125,6 +126,17 @@ def _controller_manager(config: ClusterConfig, paths: ClusterPaths) -> Object:
         },
         resources={"requests": {"cpu": "200m"}},
     )
+
+
+def _for_joining(config: ClusterConfig) -> list[str]:
+    """What the controller manager must know to give nodes on other machines their addresses."""
+    length = int(config.control_plane.pod_cidr.partition("/")[2])
+    found = [] if length == 24 else [f"--node-cidr-mask-size={length}"]
+    if config.listen is not None and config.network == "netns":
+        others = [config.load_balancer.address, config.external_dns.address, "-".join(config.load_balancer.addresses)]
+        reserved = [*(host.address for host in config.hosts), *others]
+        found += [f"--lan-cidr={config.lan}", f"--lan-reserved={','.join(reserved)}"]
+    return found
 
 
 def _scheduler(paths: ClusterPaths) -> Object:

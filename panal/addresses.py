@@ -11,6 +11,9 @@ import ipaddress
 import os
 from collections.abc import Mapping
 
+LAN_ADDRESS = "panal.dev/lan-address"
+"""The annotation of a Node on another machine that holds its address of the company LAN; empty: it asks for one."""
+
 LOW_PORT_SHIFT = 10000
 """Added to ports under 1024 where they cannot be bound: 80 -> 10080, below Linux' ephemeral range (32768-60999)."""
 

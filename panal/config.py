@@ -101,6 +101,32 @@ class IngressSpec:
 
 
 @dataclass(frozen=True)
+class Listen:
+    """Where other machines reach this one: the API server's port, and the one that pods' traffic is relayed over."""
+
+    address: str
+    """What is bound: an address of this machine, or 0.0.0.0."""
+    advertise: str
+    """What others are told; it stands in the API server's certificate."""
+    api_port: int = 0
+    relay_port: int = 0
+
+
+@dataclass(frozen=True)
+class Joined:
+    """This machine has one node of a cluster whose control plane is on another machine."""
+
+    endpoint: str
+    """ADDRESS:PORT of the API server, as this machine reaches it."""
+    server: str
+    """The API server's URL as the node reaches it."""
+    home: str
+    """The cluster's folder over there: the cluster's own manifests name paths below it."""
+    relay_port: int = 0
+    """The port at the endpoint's address that pods' traffic is relayed over; 0 where it is routed."""
+
+
+@dataclass(frozen=True)
 class ClusterConfig:
     """A whole cluster. Addresses are already those of the chosen network (127.x.y.z in `loopback`)."""
 
@@ -125,6 +151,10 @@ class ClusterConfig:
     """Port on 127.0.0.1 of this machine that leads to the API server; chosen before the cluster starts."""
     http_port: int = 0
     """Port on 127.0.0.1 of this machine that leads to the load balancer's first frontend."""
+    listen: Listen | None = None
+    """Where machines that join reach this one; None: nobody but this machine does."""
+    joined: Joined | None = None
+    """None where the control plane is here."""
 
     @property
     def control_plane(self) -> NodeSpec:
@@ -159,6 +189,10 @@ class NodeConfig:
     """The nameserver of the node itself, where the machine's own can't be reached; None: /etc/resolv.conf tells."""
     tainted: bool = True
     """The control plane's node takes no ordinary pods. False where it is the only node."""
+    foreign_home: str | None = None
+    """On a machine that joined: the cluster's folder over there. Host paths below it mean this machine's folder."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of the Node, when the kubelet registers it."""
 
 
 def dump(config: ClusterConfig | NodeConfig) -> bytes:
@@ -192,6 +226,8 @@ def load_cluster(path: Path) -> ClusterConfig:
             "external_dns": ExternalDNSSpec(**{**dns, "domains": tuple(dns["domains"])}),
             "ingress": IngressSpec(**raw["ingress"]),
             "forward_proxy": None if proxy is None else _forward_proxy(proxy),
+            "listen": Listen(**raw["listen"]) if raw.get("listen") else None,
+            "joined": Joined(**raw["joined"]) if raw.get("joined") else None,
         }
     )
 

@@ -152,6 +152,8 @@ def _write(folder: Path, name: str, pair: Pair) -> None:
 
 def node_server(config: ClusterConfig) -> str:
     """The API server's URL as nodes and hosts of the LAN reach it."""
+    if config.joined is not None:
+        return config.joined.server
     return f"https://{config.control_plane.address}:6443"
 
 
@@ -176,6 +178,8 @@ def create(config: ClusterConfig, paths: ClusterPaths, now: datetime.datetime) -
         first.address,
         "127.0.0.1",
     ]
+    if config.listen is not None:
+        hosts += sorted({config.listen.address, config.listen.advertise} - {"0.0.0.0", first.address, "127.0.0.1"})
     _write(paths.pki, "apiserver", authority.server("kube-apiserver", hosts, now))
     client = authority.client("kube-apiserver-kubelet-client", ["kubeadm:cluster-admins"], now)
     _write(paths.pki, "apiserver-kubelet-client", client)

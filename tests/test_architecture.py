@@ -14,10 +14,12 @@ FORBIDDEN = {"asyncio", "aiohttp", "socket", "sqlite3", "subprocess", "time", "r
 PURE = (
     "panal/quantity.py",
     "panal/selectors.py",
+    "panal/bootstraptoken.py",
     "agents/kubelet/decide.py",
     "agents/kubelet/status.py",
     "agents/kubelet/backoff.py",
     "controlplane/apiserver/apply.py",
+    "controlplane/controllers/nodeipam/decide.py",
     "controlplane/apiserver/schema.py",
     "controlplane/apiserver/tables.py",
     "controlplane/dns/answer.py",

@@ -7,8 +7,9 @@ small on purpose: synchronous, with nothing imported that it does not need.
     python -P -m panal.agents.node FOLDER NETWORK
 
 `panal up` starts it before it knows all of the configuration, so that importing the components begins early: NETWORK
-is a guess. The final word comes over standard input, a socket: `{"network": .., "environ": {..}}` with descriptors of
-the folder's lock, the listening sockets of edge.sock and steward.sock, and the edge's own. No word: nothing was meant.
+is a guess. The final word comes over standard input, a socket: `{"network": .., "environ": {..}, "edges": [names]}`
+with descriptors of the folder's lock, the listening sockets of edge.sock and steward.sock, and the edge's own, by name.
+No word: nothing was meant.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ REQUEST_LIMIT = 64
 REQUEST_SECONDS = 1.0
 """How long a silent client of edge.sock is waited for: it is served by the one thread there is."""
 WORD_LIMIT = 1 << 16
+RIGHTS = 16
+"""Descriptors that come with a word at most."""
+DIAL = "dial"
+"""The name under which edge.sock gives a new TCP socket of the machine's own network: to dial out from inside."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,11 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write("keeper: this machine has refused the cluster's namespaces, see the line above\n")
         cleanup.remove_files(paths)
         return 1
-    lock, edge, steward, api, http = numbers
-    keep(paths, started, word, lock, edge, steward, {"api": [api], "http": [http]})
+    lock, edge, steward, *others = numbers
+    edges: dict[str, list[int]] = {}
+    for name, descriptor in zip(wanted["edges"], others, strict=True):
+        edges.setdefault(name, []).append(descriptor)
+    keep(paths, started, word, lock, edge, steward, edges)
     return 0
 
 
@@ -105,7 +113,7 @@ def receive(connection: socket.socket) -> tuple[bytes, list[int]]:
     """One message and the descriptors that came with it; an empty one when the other side has gone."""
     numbers = array.array("i")
     try:
-        word, ancillary, _, _ = connection.recvmsg(WORD_LIMIT, socket.CMSG_SPACE(8 * numbers.itemsize))
+        word, ancillary, _, _ = connection.recvmsg(WORD_LIMIT, socket.CMSG_SPACE(RIGHTS * numbers.itemsize))
     except ConnectionError:
         return b"", []
     for _, _, content in ancillary:
@@ -215,6 +223,14 @@ def hand_out(accept: Callable[[], tuple[socket.socket, object]], edges: Mapping[
                 if not (part := client.recv(REQUEST_LIMIT)):
                     break
                 request += part
-            wanted = array.array("i", edges.get(request.strip().decode(errors="replace"), ()))
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, wanted)] if wanted else []
-            client.sendmsg([b"\n"], rights)
+            name = request.strip().decode(errors="replace")
+            if name == DIAL:
+                with socket.socket() as fresh:
+                    _give(client, [fresh.fileno()])
+            else:
+                _give(client, edges.get(name, ()))
+
+
+def _give(client: socket.socket, numbers: Sequence[int]) -> None:
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", numbers))] if numbers else []
+    client.sendmsg([b"\n"], rights)

@@ -18,6 +18,7 @@ from panal.tasks import run_until_signal
 
 from .catalog import CONTROLLERS, chosen
 from .context import Context, Informers, Settings
+from .nodeipam.decide import ranges
 
 COMPONENT = "kube-controller-manager"
 
@@ -28,7 +29,10 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--root-ca-file", default="", help="published as kube-root-ca.crt in every namespace")
     found.add_argument("--cluster-signing-cert-file", default="", help="the CA that signs certificate requests")
     found.add_argument("--cluster-signing-key-file", default="", help="the CA's key")
-    found.add_argument("--cluster-cidr", default="", help="range of pod addresses; nodes bring their own part of it")
+    found.add_argument("--cluster-cidr", default="", help="range of pod addresses, of which each node has a part")
+    found.add_argument("--node-cidr-mask-size", type=int, default=24, help="prefix length of parts that are given")
+    found.add_argument("--lan-cidr", default="", help="range of nodes' addresses, where these are given out here")
+    found.add_argument("--lan-reserved", type=ranges, default=(), help="A,B-C: addresses of it that no node gets")
     found.add_argument("--service-cluster-ip-range", default="", help="range of Service addresses")
     found.add_argument("--local-path-folder", default="", help="where volumes of panal.dev/local-path are; empty: none")
     found.add_argument("--node-monitor-grace-period", type=seconds, default=40.0, help="silence of a node that counts")
@@ -81,6 +85,9 @@ def main(argv: Sequence[str]) -> int:
         node_grace=options.node_monitor_grace_period,
         service_cidr=options.service_cluster_ip_range,
         cluster_cidr=options.cluster_cidr,
+        node_mask=options.node_cidr_mask_size,
+        lan=options.lan_cidr,
+        lan_reserved=tuple(options.lan_reserved),
     )
 
     async def work() -> None:

@@ -16,6 +16,7 @@ from .garbage.reconcile import Garbage
 from .job.reconcile import Jobs
 from .mirroring.reconcile import Mirroring
 from .namespace.reconcile import Namespaces
+from .nodeipam.reconcile import NodeIPAM
 from .nodelifecycle.reconcile import NodeLifecycle
 from .persistentvolume.protection import ClaimProtection, VolumeProtection
 from .persistentvolume.reconcile import Binder
@@ -32,6 +33,7 @@ CONTROLLERS: tuple[tuple[str, Callable[[Context], Loop]], ...] = (
     ("serviceaccount-controller", ServiceAccounts),
     ("root-ca-certificate-publisher-controller", RootCA),
     ("node-lifecycle-controller", NodeLifecycle),
+    ("node-ipam-controller", NodeIPAM),
     ("deployment-controller", Deployments),
     ("replicaset-controller", ReplicaSets),
     ("replicationcontroller-controller", ReplicationControllers),

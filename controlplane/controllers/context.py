@@ -30,6 +30,12 @@ class Settings:
     """Seconds of silence after which a node counts as unreachable."""
     service_cidr: str = ""
     cluster_cidr: str = ""
+    node_mask: int = 24
+    """Prefix length of a node's part of `cluster_cidr`."""
+    lan: str = ""
+    """The company LAN that nodes on other machines get addresses of; empty: they bring their own."""
+    lan_reserved: tuple[tuple[int, int], ...] = ()
+    """Ranges of it that are no node's."""
     signing_certificate: str = ""
     signing_key: str = field(default="", repr=False)
     """What signs CertificateSigningRequests, PEM; empty signs none."""

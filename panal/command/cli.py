@@ -45,11 +45,19 @@ def cli() -> None:
 @click.option("--name", default=None, metavar="NAME", help="The cluster's name; several run side by side.")
 @click.option("--network", type=click.Choice(["auto", "netns", "loopback"]), help="How hosts and pods get addresses.")
 @click.option("--proxy-mode", type=click.Choice(["auto", "netfilter", "userspace"]), help="How kube-proxy forwards.")
-def up(config: Path | None, nodes: int | None, name: str | None, network: str | None, proxy_mode: str | None) -> None:
+@click.option("--listen", metavar="ADDRESS[:PORT]", help="Let other machines join: this machine's address, or `auto`.")
+def up(
+    config: Path | None,
+    nodes: int | None,
+    name: str | None,
+    network: str | None,
+    proxy_mode: str | None,
+    listen: str | None,
+) -> None:
     """Start a cluster, and return when it is usable."""
     from .up import Wish, up
 
-    up(Wish(config, nodes, name, network, proxy_mode), os.environ)
+    up(Wish(config, nodes, name, network, proxy_mode, listen), os.environ)
 
 
 @cli.command()
@@ -193,6 +201,41 @@ def logs(name: str | None, follow: bool, component: str) -> None:
     from .logs import logs
 
     logs(name, component, follow, os.environ)
+
+
+@cli.group()
+def token() -> None:
+    """The tokens by which other machines join a cluster that was started with `panal up --listen`."""
+
+
+@token.command("create")
+@NAME
+@click.option("--ttl", default="24h", metavar="TIME", help="How long it is good for; 0 is for ever.  [default: 24h]")
+@click.option("--description", default="", help="Words for `panal token list`.")
+def token_create(name: str | None, ttl: str, description: str) -> None:
+    """Make a token and print the line that joins a machine with it."""
+    from .node.token import create
+
+    create(name, ttl, description, os.environ)
+
+
+@token.command("list")
+@NAME
+def token_list(name: str | None) -> None:
+    """Show the tokens' ids and until when they are good."""
+    from .node.token import show
+
+    show(name, os.environ)
+
+
+@token.command("delete")
+@NAME
+@click.argument("token", metavar="ID")
+def token_delete(name: str | None, token: str) -> None:
+    """Take a token back. Machines that have joined with it stay."""
+    from .node.token import delete
+
+    delete(name, token, os.environ)
 
 
 def run() -> None:

@@ -18,7 +18,7 @@ from panal.paths import ClusterPaths
 KEEPER = "panal.agents.node"
 PADDING = "-" * 400
 """Room behind the keeper's arguments for command lines of what is forked, where the kernel can't move them."""
-PRIVATE = ("KUBECONFIG", "PANAL_LOW_PORTS", "PANAL_NETWORK", cleanup.MARK)
+PRIVATE = ("KUBECONFIG", "PANAL_TOKEN", "PANAL_LOW_PORTS", "PANAL_NETWORK", cleanup.MARK)
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,17 @@ class Keeper:
     pid: int
     control: socket.socket
 
-    def go(self, network: str, environ: Mapping[str, str], descriptors: Sequence[int]) -> None:
-        """Let it start the cluster. The descriptors are those of lock, edge.sock, steward.sock, api and http."""
-        word = json.dumps({"network": network, "environ": dict(environ)}).encode()
+    def go(
+        self,
+        network: str,
+        environ: Mapping[str, str],
+        descriptors: Sequence[int],
+        edges: Sequence[tuple[str, int]],
+    ) -> None:
+        """Let it start the cluster. The descriptors are those of lock, edge.sock and steward.sock."""
+        names = [name for name, _ in edges]
+        word = json.dumps({"network": network, "environ": dict(environ), "edges": names}).encode()
+        descriptors = [*descriptors, *(number for _, number in edges)]
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
         self.control.sendmsg([word], rights)
         self.control.close()

@@ -42,6 +42,7 @@ class Wish:
     name: str | None = None
     network: str | None = None
     proxy_mode: str | None = None
+    listen: str | None = None
 
     @property
     def source(self) -> str:

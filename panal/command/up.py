@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from panal import cleanup
 from panal.config import ClusterConfig, dump
 from panal.paths import ClusterPaths
 
+from . import edge
 from .context import check, context_of, merge_context
 from .down import end
 from .failure import Failure
@@ -26,8 +26,6 @@ from .launch import Keeper, launch
 from .resolve import Document, Resolved, Wish, guess_network, name_of, probe, read, resolve
 from .running import answers, configuration, follow, home, locked, names
 
-API_PORT, HTTP_PORT = 6443, 8080
-"""Ports on 127.0.0.1 that are taken when they are free and nothing else was asked for."""
 API_ANSWERS = "API server answers"
 """The stage from which on kubectl works, and the user's kubeconfig leads to the cluster."""
 SOCKET_PATH = 107
@@ -92,11 +90,22 @@ def _one_interruption() -> Iterator[None]:
 def _resolve(wish: Wish, document: Document | None, paths: ClusterPaths, environ: Mapping[str, str]) -> Resolved:
     check(environ)
     resolved = resolve(wish, document, probe(environ))
+    if wish.listen is not None:
+        resolved = replace(resolved, config=_listening(resolved.config, wish.listen))
     _check_length(_sockets(resolved.config, paths), paths)
     _check_neighbours(resolved.config, environ)
     for note in resolved.notes:
         click.echo(f"         {note}")
     return resolved
+
+
+def _listening(config: ClusterConfig, text: str) -> ClusterConfig:
+    """Raises Failure."""
+    if config.network == "loopback":
+        raise Failure(
+            "--listen: nodes of the loopback network can't be reached from another machine; use --network netns."
+        )
+    return replace(config, listen=edge.wanted(text))
 
 
 def process_start() -> float:
@@ -185,65 +194,12 @@ def _take_over(paths: ClusterPaths, stack: ExitStack) -> int:
 def _start(resolved: Resolved, paths: ClusterPaths, keeper: Keeper, lock: int) -> None:
     """Open the sockets, write the configuration, and give the keeper its word."""
     with ExitStack() as stack:
-        edges = stack.enter_context(_edge(resolved.config))
-        config = replace(resolved.config, api_port=_port(edges.api), http_port=_port(edges.http))
+        config, edges = edge.open_all(resolved.config, stack)
         paths.config.write_bytes(dump(config))
         os.chmod(paths.config, 0o600)
         listeners = [stack.enter_context(_listen(path)) for path in (paths.edge_socket, paths.steward_socket)]
         words = {"PANAL_NETWORK": config.network, **({} if resolved.low_ports else {"PANAL_LOW_PORTS": "shifted"})}
-        numbers = [lock, *(one.fileno() for one in listeners), edges.api.fileno(), edges.http.fileno()]
-        keeper.go(config.network, words, numbers)
-
-
-class _Edge:
-    """The listening sockets on the machine's 127.0.0.1."""
-
-    def __init__(self, api: socket.socket, http: socket.socket) -> None:
-        self.api = api
-        self.http = http
-
-    def __enter__(self) -> _Edge:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.api.close()
-        self.http.close()
-
-
-def _edge(config: ClusterConfig) -> _Edge:
-    api = _listen_port(config.api_port, API_PORT, "spec.edge.apiPort")
-    try:
-        return _Edge(api, _listen_port(config.http_port, HTTP_PORT, "spec.edge.httpPort"))
-    except BaseException:
-        api.close()
-        raise
-
-
-def _listen_port(asked: int, usual: int, field: str) -> socket.socket:
-    """The port asked for, or else the usual one, or else any that is free."""
-    for port in (asked,) if asked else (usual, 0):
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-            listener.listen(1024)
-            return listener
-        except OSError as error:
-            listener.close()
-            if asked or error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                why = (
-                    "is taken by another program"
-                    if error.errno == errno.EADDRINUSE
-                    else f"can't be had: {error.strerror}"
-                )
-                raise Failure(
-                    f"port {port} of 127.0.0.1 {why}; write another one in {field} of the cluster.yaml, or 0 for any."
-                ) from error
-    raise AssertionError("unreachable: port 0 is always free")
-
-
-def _port(listener: socket.socket) -> int:
-    return int(listener.getsockname()[1])
+        keeper.go(config.network, words, [lock, *(one.fileno() for one in listeners)], edges)
 
 
 def _listen(path: Path) -> socket.socket:
@@ -290,6 +246,9 @@ def _closing_words(config: ClusterConfig, target: Path, context: str) -> None:
     if config.load_balancer.frontends:
         front = f"port {config.load_balancer.frontends[0].port} of {config.load_balancer.name}, the load balancer"
         click.echo(f"  http://127.0.0.1:{config.http_port:<10}leads to {front}")
+    if config.listen is not None:
+        where = f"{config.listen.advertise}:{config.listen.api_port}"
+        click.echo(f"  panal token create         tells how other machines join, at {where}")
     suffix = "" if config.name == "panal" else f" --name {config.name}"
     client = config.hosts[0].name if config.hosts else config.control_plane.name
     click.echo(f"  panal shell{suffix} {client}       a shell on that host of the company LAN")

@@ -14,6 +14,10 @@ CLIENT = "kubernetes.io/kube-apiserver-client"
 KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 SIGNERS = frozenset({CLIENT, KUBELET_CLIENT, KUBELET_SERVING})
+SELF_SERVER = "selfnodeserver"
+"""The right that lets a node's request for its own serving certificate be approved by itself."""
+NEW = 30.0
+"""Seconds that a node's request for a serving certificate is looked at again and again."""
 SETTLED_KEPT, PENDING_KEPT = 3600.0, 86400.0
 """Seconds that requests are kept once settled, and while nobody decides."""
 LONGEST, SHORTEST = 365 * 86400.0, 600.0
@@ -81,7 +85,32 @@ def reviews(asked: Asked, request: Object) -> tuple[str, ...]:
     return ("selfnodeclient", "nodeclient") if own else ("nodeclient",)
 
 
+def serves_itself(asked: Asked, request: Object, node: Object | None) -> bool:
+    """Whether a node asks for a serving certificate of its own name and addresses, and nothing else.
+
+    Kubernetes leaves these to whoever runs the cluster; here a node's own Node object vouches for its addresses.
+    """
+    if spec(request).get("signerName") != KUBELET_SERVING or node is None:
+        return False
+    if problem(KUBELET_SERVING, asked, spec(request).get("usages") or ()) is not None:
+        return False
+    own = f"system:node:{metadata(node).get('name')}"
+    if asked.common_name != own or spec(request).get("username") != own:
+        return False
+    known = {item.get("address") for item in status(node).get("addresses") or ()}
+    return set(asked.dns) <= {metadata(node).get("name")} and set(asked.addresses) <= known
+
+
+def waits_for_its_node(request: Object, now: float) -> bool:
+    """Whether this is a new request of a node that may not have been heard of yet."""
+    if spec(request).get("signerName") != KUBELET_SERVING or not is_pending(request):
+        return False
+    return now - (parse_time(created(request)) or now) < NEW
+
+
 def approval(right: str) -> str:
+    if right == SELF_SERVER:
+        return "Auto approving self kubelet serving certificate after SubjectAccessReview."
     return (
         "Auto approving self kubelet client certificate after SubjectAccessReview."
         if right == "selfnodeclient"

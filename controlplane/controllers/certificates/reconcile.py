@@ -11,11 +11,14 @@ import orjson
 from panal.controllers import Controller
 from panal.errors import NotFound
 from panal.informer import Applied, Delta
-from panal.resources import resource
+from panal.resources import NODES, resource
 
 from ..context import Context
 from ..meta import Object, name, spec, status, uid
 from . import decide
+
+AGAIN = 1.0
+"""Seconds after which a request is looked at again that came before the news of its node."""
 
 
 class Certificates:
@@ -23,11 +26,12 @@ class Certificates:
         self._context = context
         self._resource = resource("certificatesigningrequests")
         self._requests = context.informers.of(self._resource)
+        self._nodes = context.informers.of(NODES)
         self._controller: Controller[str] = Controller("certificates", self.reconcile, workers=1)
         self._requests.subscribe(self._on_request)
 
     async def run(self) -> None:
-        await self._context.ready(self._requests)
+        await self._context.ready(self._requests, self._nodes)
         await self._controller.run()
 
     def _on_request(self, delta: Delta) -> None:
@@ -49,7 +53,7 @@ class Certificates:
                 await self._sign(request)
         except NotFound:
             return None
-        return left
+        return min(left, AGAIN) if decide.waits_for_its_node(request, self._context.now()) else left
 
     async def _approve(self, request: Object) -> None:
         from . import signing  # cryptography: rarely needed
@@ -58,7 +62,11 @@ class Certificates:
             _, asked = signing.read(_pem(request))
         except ValueError:
             return
-        for right in decide.reviews(asked, request):
+        rights = list(decide.reviews(asked, request))
+        node = self._nodes.get("", asked.common_name.removeprefix("system:node:"))
+        if decide.serves_itself(asked, request, node):
+            rights.append(decide.SELF_SERVER)
+        for right in rights:
             if await self._may(request, right):
                 message, now = decide.approval(right), self._context.now()
                 wanted = decide.with_verdict(request, "Approved", "AutoApproved", message, now)

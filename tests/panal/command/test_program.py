@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from panal.clusterfile import resolve
+from panal.command.edge import _on_this_machine
 from panal.command.failure import Failure
 from panal.command.logs import available, find
 from panal.command.rules import lines
-from panal.command.up import _listen_port
 from panal.config import dump
 from panal.paths import ClusterPaths
 
@@ -142,10 +142,10 @@ def test_a_home_too_deep_for_sockets_is_refused(tmp_path):
 def test_the_usual_port_is_taken_only_if_it_is_free():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with _listen_port(0, port, "spec.edge.apiPort") as other:
+        with _on_this_machine(0, port, "spec.edge.apiPort") as other:
             assert other.getsockname()[1] not in (0, port)
         with pytest.raises(Failure, match=rf"port {port} .*spec\.edge\.apiPort"):
-            _listen_port(port, 6443, "spec.edge.apiPort")
+            _on_this_machine(port, 6443, "spec.edge.apiPort")
 
 
 def test_rules_are_the_lines_that_kube_proxy_gives():

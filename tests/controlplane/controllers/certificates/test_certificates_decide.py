@@ -86,3 +86,28 @@ def test_a_certificate_is_for_whom_it_was_asked_and_lives_as_long_as_asked() -> 
     assert made.subject == subject
     with pytest.raises(ValueError, match="PEM"):
         signing.read(b"nothing")
+
+
+@pytest.mark.parametrize(
+    ("asked", "user", "granted"),
+    [
+        (Asked("system:node:a", ("system:nodes",), ("a",), ("192.168.0.104",)), "system:node:a", True),
+        (Asked("system:node:a", ("system:nodes",), ("a",), ("192.168.0.100",)), "system:node:a", False),
+        (Asked("system:node:a", ("system:nodes",), ("b",), ()), "system:node:a", False),
+        (Asked("system:node:a", ("system:nodes",), ("a",), ()), "system:node:b", False),
+        (Asked("system:node:b", ("system:nodes",), ("b",), ()), "system:node:b", False),
+    ],
+)
+def test_a_node_gets_a_serving_certificate_for_its_own_name_and_addresses_only(asked: Asked, user: str, granted: bool):
+    node = {"metadata": {"name": "a"}, "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.104"}]}}
+    wanted = request(KUBELET_SERVING, username=user, usages=["digital signature", "server auth"])
+    assert decide.serves_itself(asked, wanted, node) is granted
+
+
+def test_a_request_that_came_before_the_news_of_its_node_is_looked_at_again_but_not_for_ever():
+    fresh = request(KUBELET_SERVING)
+    begun = decide.parse_time(CREATED)
+    assert begun is not None
+    assert decide.waits_for_its_node(fresh, begun + 5)
+    assert not decide.waits_for_its_node(fresh, begun + 60)
+    assert not decide.waits_for_its_node(request(KUBELET_SERVING, "Approved"), begun + 5)

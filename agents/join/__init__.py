@@ -1,0 +1,1 @@
+"""How a machine joins a cluster: finding it, trusting it, getting certificates from it, and keeping them good."""

@@ -1,0 +1,105 @@
+"""What a membership is on disk: the folder that the steward of a machine that joined begins with."""
+
+from __future__ import annotations
+
+import os
+
+import orjson
+
+from panal.config import ClusterConfig, Joined, NodeConfig, NodeSpec
+from panal.kubeconfig import document, write_private
+from panal.paths import ClusterPaths
+from panal.pki import Pair
+
+from .handshake import Membership
+
+
+def cluster_config(found: Membership, name: str, runtime: str = "namespaces") -> ClusterConfig:
+    """The configuration of the machine's one node."""
+    facts = found.facts
+    inside = facts.network == "netns"
+    return ClusterConfig(
+        name=name,
+        network=facts.network,  # type: ignore[arg-type]
+        proxy_mode=facts.proxy_mode,  # type: ignore[arg-type]
+        runtime=runtime,  # type: ignore[arg-type]
+        nodes=(NodeSpec(found.node, found.address, found.pod_cidr, cpu=_cores(), memory=_memory()),),
+        hosts=(),
+        lan=facts.lan,
+        pod_cidr=facts.pod_cidr,
+        service_cidr=facts.service_cidr,
+        dns_service_ip=facts.cluster_dns,
+        cluster_domain=facts.cluster_domain,
+        joined=Joined(
+            endpoint=found.endpoint,
+            server=facts.server if inside else f"https://{found.endpoint}",
+            home=facts.home,
+            relay_port=facts.relay_port if inside else 0,
+        ),
+    )
+
+
+def node_config(found: Membership, config: ClusterConfig, paths: ClusterPaths) -> NodeConfig:
+    """What the node's processes need to know."""
+    assert config.joined is not None
+    return NodeConfig(
+        cluster=found.facts.cluster,
+        node=config.nodes[0],
+        network=config.network,
+        proxy_mode=config.proxy_mode,
+        runtime=config.runtime,
+        home=os.fspath(paths.root),
+        server=config.joined.server,
+        cluster_dns=config.dns_service_ip,
+        cluster_domain=config.cluster_domain,
+        service_cidr=config.service_cidr,
+        cluster_pod_cidr=config.pod_cidr,
+        resolver=found.facts.resolver if config.network == "netns" else None,
+        foreign_home=found.facts.home,
+    )
+
+
+def write(found: Membership, config: ClusterConfig, paths: ClusterPaths) -> None:
+    """Keys, certificates and the node's configuration; keys are 0600. Raises OSError."""
+    from panal.config import dump
+
+    place = paths.node(found.node)
+    for folder in (place.manifests, place.root / "pki", paths.pki, paths.run):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (paths.pki / "ca.crt").write_bytes(found.authority)
+    write_client(paths, config, found.client)
+    write_serving(paths, found.node, found.serving)
+    write_private(place.config, dump(node_config(found, config, paths)))
+
+
+def write_client(paths: ClusterPaths, config: ClusterConfig, pair: Pair) -> None:
+    """The kubelet's kubeconfig, and the pair by itself for the relay."""
+    assert config.joined is not None
+    node = config.nodes[0].name
+    user = f"system:node:{node}"
+    authority = (paths.pki / "ca.crt").read_bytes()
+    text = document(
+        config.name,
+        server=config.joined.server,
+        ca=authority,
+        certificate=pair.certificate,
+        key=pair.key,
+        user=user,
+    )
+    write_private(paths.node(node).kubeconfig, orjson.dumps(text))
+
+
+def write_serving(paths: ClusterPaths, node: str, pair: Pair) -> None:
+    folder = paths.node(node).root / "pki"
+    write_private(folder / "kubelet.key", pair.key)
+    write_private(folder / "kubelet.crt", pair.certificate)
+
+
+def _cores() -> str:
+    return str(len(os.sched_getaffinity(0)))
+
+
+def _memory() -> str:
+    """What the machine has, as a quantity."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{pages // (1 << 20)}Mi"
