@@ -13,7 +13,9 @@ from panal.client import Client, Unreachable, until_reachable
 from panal.events import Recorder
 from panal.tasks import run_until_signal
 
-from .scheduler import NAME, Scheduler
+from .configuration import Configuration, read
+from .profiles import NAME
+from .scheduler import Scheduler
 
 COMPONENT = "kube-scheduler"
 
@@ -21,11 +23,12 @@ COMPONENT = "kube-scheduler"
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog=COMPONENT, description=__doc__, allow_abbrev=False)
     found.add_argument("--kubeconfig", required=True, help="how to reach the API server")
+    found.add_argument("--config", default="", help="a KubeSchedulerConfiguration: profiles, back-off")
     leaderelection.add_flags(found, COMPONENT)
     return found
 
 
-async def run(client: Client, election: leaderelection.Election | None) -> None:
+async def run(client: Client, election: leaderelection.Election | None, found: Configuration) -> None:
     """Schedule while this one leads, until cancelled, from when the API server first answers."""
     while True:
         try:
@@ -34,7 +37,11 @@ async def run(client: Client, election: leaderelection.Election | None) -> None:
         except Unreachable:
             continue
     me, events = leaderelection.identity(socket.gethostname(), os.environ), Recorder(client, NAME)
-    await leaderelection.lead(client, election, me, events, lambda: Scheduler(client, Recorder(client, NAME)).run())
+
+    async def work() -> None:
+        await Scheduler(client, lambda name: Recorder(client, name), configuration=found).run()
+
+    await leaderelection.lead(client, election, me, events, work)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
     log.setup(COMPONENT)
     try:
         election = leaderelection.from_flags(options)
+        found = read(options.config) if options.config else Configuration()
         client = Client.from_kubeconfig(options.kubeconfig, user_agent=COMPONENT)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{COMPONENT}: {error}\n")
@@ -49,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
 
     async def work() -> None:
         try:
-            await run(client, election)
+            await run(client, election, found)
         finally:
             await client.close()
 

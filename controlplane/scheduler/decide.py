@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
+from .alike import Chance, Tables
 from .plugins import FILTERS, SCORES
-from .plugins.contract import Everywhere, Filter, Refusal, Score
+from .plugins.contract import Alone, Everywhere, Filter, Refusal, Score
 from .snapshot import NodeInfo, PodInfo, Snapshot
-
-
-class Chance(Protocol):
-    """Breaks ties; random.Random is one."""
-
-    def choice(self, seq: Sequence[str], /) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,16 @@ def schedule(
     chance: Chance,
     filters: Sequence[Filter] = FILTERS,
     scores: Sequence[Score] = SCORES,
+    tables: Tables | None = None,
 ) -> Outcome:
+    """`tables`, of the same filters and scores, remember what was seen of the nodes for pods like this one."""
+    if tables is not None and not snapshot.nominated and (table := tables.find(pod, snapshot)) is not None:
+        if (found := table.pick(chance)) is not None:
+            return Placed(found)
+        if table.refused is None or table.refused[0] != table.clock:
+            table.refused = table.clock, feasible_nodes(pod, snapshot, filters)[1]
+        if isinstance(outcome := table.refused[1], Refused):
+            return outcome
     feasible, refused = with_promises(pod, snapshot, filters)
     if isinstance(refused, Refused):
         return refused
@@ -119,20 +122,32 @@ def opinions(
 ) -> Iterator[tuple[Score, Sequence[float]]]:
     """Each score that has something to say, with its values for the feasible nodes, in order."""
     for item in scores:
-        values = item.prepare(pod, snapshot, feasible)
-        if values is not None:
-            yield item, values
+        found = item.prepare(pod, snapshot)
+        if isinstance(found, Alone):
+            yield item, [found.score(info) for info in feasible]
+        elif found is not None:
+            seen = {info.name: found.look(info) for info in snapshot.nodes.values()}
+            values = found.judge([(seen[info.name], 1) for info in feasible])
+            if values is not None:
+                yield item, values
 
 
 def best(
     pod: PodInfo, snapshot: Snapshot, feasible: Sequence[NodeInfo], chance: Chance, scores: Sequence[Score] = SCORES
 ) -> str:
-    totals = [0.0] * len(feasible)
+    return str(chance.choice(favourites(pod, snapshot, feasible, scores)))
+
+
+def favourites(
+    pod: PodInfo, snapshot: Snapshot, feasible: Sequence[NodeInfo], scores: Sequence[Score] = SCORES
+) -> list[str]:
+    """The names of those of the most points."""
+    totals = [0] * len(feasible)
     for item, values in opinions(pod, snapshot, feasible, scores):
         for index, value in enumerate(values):
             totals[index] += item.weight * int(value)
     most = max(totals)
-    return chance.choice([info.name for info, total in zip(feasible, totals, strict=True) if total == most])
+    return [info.name for info, total in zip(feasible, totals, strict=True) if total == most]
 
 
 def message(refused: Refused, victims: str = "No preemption victims found for incoming pod") -> str:

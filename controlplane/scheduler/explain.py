@@ -42,8 +42,10 @@ def snapshot_of(
             cache.add_pod(pod_info(pod), node_name)
         elif not finished and not node_name:
             cache.nominate(pod_info(pod))
-    cache.namespaces = {item["metadata"]["name"]: item["metadata"].get("labels") or {} for item in namespaces}
-    cache.budgets = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in budgets}
+    for item in namespaces:
+        cache.set_namespace(item["metadata"]["name"], item["metadata"].get("labels") or {})
+    for item in budgets:
+        cache.set_budget((item["metadata"]["namespace"], item["metadata"]["name"]), item)
     return cache.snapshot()
 
 

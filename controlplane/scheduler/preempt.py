@@ -5,12 +5,14 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from panal.selectors import from_label_selector
 
-from .decide import Refused, feasible_nodes
+from .decide import Refused
+from .plugins import FILTERS
+from .plugins.contract import Filter
 from .snapshot import NodeInfo, Object, PodInfo, Snapshot
 
 
@@ -22,12 +24,24 @@ class Preemption:
     """Victims whose disruption budget does not allow it: they are taken only where there is no other way."""
 
 
-def preempt(pod: PodInfo, snapshot: Snapshot, refused: Refused) -> Preemption | None:
+ENOUGH_SHARE, ENOUGH = 10, 100
+"""A tenth of the nodes, but at least a hundred: when so many would do, no more are looked at (upstream's
+minCandidateNodesPercentage and minCandidateNodesAbsolute)."""
+
+
+def preempt(
+    pod: PodInfo, snapshot: Snapshot, refused: Refused, filters: Sequence[Filter] = FILTERS
+) -> Preemption | None:
     """The node where the least important pods have to go; None if no eviction helps, or the pod's policy forbids it."""
     if not refused.preempts:
         return None
-    helpful = [name for name, refusal in refused.refusals.items() if not refusal.final]
-    found = [choice for name in helpful if (choice := _victims(pod, snapshot, name)) is not None]
+    found: list[Preemption] = []
+    enough = max(ENOUGH, len(snapshot) // ENOUGH_SHARE)
+    for name, refusal in refused.refusals.items():
+        if not refusal.final and (choice := _victims(pod, snapshot, name, filters)) is not None:
+            found.append(choice)
+            if len(found) >= enough:
+                break
     return min(found, key=_cost, default=None)
 
 
@@ -43,23 +57,23 @@ def _cost(found: Preemption) -> tuple[int, int, int, int, str]:
     return found.violations, max(priorities), sum(priorities), len(priorities), found.node
 
 
-def _victims(pod: PodInfo, snapshot: Snapshot, name: str) -> Preemption | None:
+def _victims(pod: PodInfo, snapshot: Snapshot, name: str, filters: Sequence[Filter]) -> Preemption | None:
     """Starting without any pod of lower priority, those are let back in that still fit: first those that a budget
     protects, and among them the most important.
     """
     info = snapshot.nodes[name]
-    lower = sorted(
-        (other for other in info.pods.values() if other.priority < pod.priority),
-        key=lambda other: (-other.priority, other.name),
-    )
+    lower = [other for other in info.pods.values() if other.priority < pod.priority]
+    if not lower:
+        return None
+    lower.sort(key=lambda other: (-other.priority, other.name))
     bare = _without(info, lower)
-    if not lower or not _fits(pod, snapshot, bare):
+    if not _fits(pod, snapshot, bare, filters):
         return None
     protected = _protected(lower, snapshot.budgets)
     victims = []
     for other in sorted(lower, key=lambda other: other.uid not in protected):
         fuller = bare.with_pod(other)
-        if _fits(pod, snapshot, fuller):
+        if _fits(pod, snapshot, fuller, filters):
             bare = fuller
         else:
             victims.append(other)
@@ -101,6 +115,13 @@ def _without(info: NodeInfo, pods: Iterable[PodInfo]) -> NodeInfo:
     return info
 
 
-def _fits(pod: PodInfo, snapshot: Snapshot, info: NodeInfo) -> bool:
-    feasible, _ = feasible_nodes(pod, replace(snapshot, nodes={**snapshot.nodes, info.name: info}))
-    return any(each.name == info.name for each in feasible)
+def _fits(pod: PodInfo, snapshot: Snapshot, info: NodeInfo, filters: Sequence[Filter]) -> bool:
+    """Whether the pod could be on the node if it were as `info` says."""
+    supposed: Snapshot | None = None
+    for item in filters:
+        if not item.local and supposed is None:
+            supposed = replace(snapshot, nodes={**snapshot.nodes, info.name: info})
+        check = item.prepare(pod, snapshot if item.local or supposed is None else supposed)
+        if check is not None and check(info) is not None:
+            return False
+    return True

@@ -1,14 +1,15 @@
 """Pods that wait for a node: active by priority, backing off by time, unschedulable until something changes. Pure.
 
 A pod that no node took waits in `unschedulable` until an event that may help it; then it is tried again, after its
-back-off if others wait, at once if nobody does.
+back-off if others wait, at once if nobody does. What an event costs does not grow with the pods it cannot help: those
+refused by the same filters wait together.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .plugins import FILTERS
@@ -34,19 +35,23 @@ class Waiting:
     failed: bool = False
     """Its last attempt ended in an error rather than a refusal: its back-off is never cut short."""
 
-    def due(self) -> float:
+    def due(self, first: float = BACKOFF_FIRST, most: float = BACKOFF_MOST) -> float:
         growth = float(2 ** min(max(self.attempts - 1, 0), 10))
-        return self.tried + min(BACKOFF_FIRST * growth, BACKOFF_MOST)
+        return self.tried + min(first * growth, most)
 
 
 @dataclass
 class Queue:
     """Invariant: a pod is in at most one of the three; `_where` says in which. Heaps may hold stale entries."""
 
+    first: float = BACKOFF_FIRST
+    most: float = BACKOFF_MOST
     _items: dict[str, Waiting] = field(default_factory=dict)
     _where: dict[str, str] = field(default_factory=dict)
     _active: list[tuple[int, float, int, str]] = field(default_factory=list)
     _backoff: list[tuple[float, int, str]] = field(default_factory=list)
+    _asleep: dict[frozenset[str], dict[str, Waiting]] = field(default_factory=dict)
+    """The unschedulable by the filters that refused them, each group in the order they were tried."""
     _sequence: Iterator[int] = field(default_factory=itertools.count)
 
     def add(self, pod: PodInfo, now: float) -> None:
@@ -56,6 +61,7 @@ class Queue:
             item = self._items[pod.uid] = Waiting(pod, now)
         item.pod = pod
         if self._where.get(pod.uid) != "active":
+            self._rouse(item)
             self._activate(item)
 
     def update(self, pod: PodInfo) -> None:
@@ -64,7 +70,8 @@ class Queue:
             item.pod = pod
 
     def remove(self, uid: str) -> None:
-        self._items.pop(uid, None)
+        if (item := self._items.pop(uid, None)) is not None:
+            self._rouse(item)
         self._where.pop(uid, None)
 
     def __contains__(self, uid: str) -> bool:
@@ -86,6 +93,7 @@ class Queue:
         if self._items.get(item.pod.uid) is item:
             item.blamed, item.failed, item.tried = frozenset(blamed), False, now
             self._where[item.pod.uid] = "unschedulable"
+            self._asleep.setdefault(item.blamed, {})[item.pod.uid] = item
 
     def failed(self, item: Waiting, now: float) -> None:
         """An error: tried again after its back-off."""
@@ -93,27 +101,44 @@ class Queue:
             item.failed, item.tried = True, now
             self._back_off(item)
 
-    def wake(self, event: str, now: float) -> None:
-        """Something changed: those refused for what the event may have cured are tried again."""
-        for uid, where in list(self._where.items()):
-            item = self._items[uid]
-            if where == "unschedulable" and self._helps(item, event):
-                if item.due() <= now:
+    def wake(self, event: str, now: float, hint: Callable[[Waiting], bool] | None = None) -> None:
+        """Something changed: those refused for what the event may have cured, as far as `hint` agrees, are tried
+        again.
+        """
+        for blamed in [blamed for blamed in self._asleep if _helps(blamed, event)]:
+            for item in list(self._asleep[blamed].values()):
+                if hint is not None and not hint(item):
+                    continue
+                self._rouse(item)
+                if item.due(self.first, self.most) <= now:
                     self._activate(item)
                 else:
                     self._back_off(item)
 
     def next_due(self, now: float) -> float | None:
         """Seconds until `pop` could find a pod that it does not find now."""
-        times = [due for due, _, uid in self._backoff if self._where.get(uid) == "backoff"]
-        times += [self._items[uid].tried + LEFTOVER for uid, where in self._where.items() if where == "unschedulable"]
+        self._forget_stale()
+        times = [self._backoff[0][0]] if self._backoff else []
+        times += [next(iter(group.values())).tried + LEFTOVER for group in self._asleep.values()]
         return max(0.0, min(times) - now) if times else None
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def _helps(self, item: Waiting, event: str) -> bool:
-        return not item.blamed or any(event in WAKES.get(name, ()) for name in item.blamed)
+    def _rouse(self, item: Waiting) -> None:
+        """Out of the unschedulable, if it is there."""
+        if (group := self._asleep.get(item.blamed)) is not None and group.pop(item.pod.uid, None) is not None:
+            if not group:
+                del self._asleep[item.blamed]
+
+    def _forget_stale(self) -> None:
+        while self._backoff and not self._backs_off(self._backoff[0]):
+            heapq.heappop(self._backoff)
+
+    def _backs_off(self, entry: tuple[float, int, str]) -> bool:
+        due, _, uid = entry
+        item = self._items.get(uid)
+        return item is not None and self._where.get(uid) == "backoff" and item.due(self.first, self.most) == due
 
     def _activate(self, item: Waiting) -> None:
         self._where[item.pod.uid] = "active"
@@ -122,16 +147,17 @@ class Queue:
 
     def _back_off(self, item: Waiting) -> None:
         self._where[item.pod.uid] = "backoff"
-        heapq.heappush(self._backoff, (item.due(), next(self._sequence), item.pod.uid))
+        heapq.heappush(self._backoff, (item.due(self.first, self.most), next(self._sequence), item.pod.uid))
 
     def _ripen(self, now: float) -> None:
         while self._backoff and self._backoff[0][0] <= now:
-            _, _, uid = heapq.heappop(self._backoff)
-            if self._where.get(uid) == "backoff":
-                self._activate(self._items[uid])
-        for uid, where in list(self._where.items()):
-            if where == "unschedulable" and self._items[uid].tried + LEFTOVER <= now:
-                self._activate(self._items[uid])
+            entry = heapq.heappop(self._backoff)
+            if self._backs_off(entry):
+                self._activate(self._items[entry[2]])
+        for group in list(self._asleep.values()):
+            while group and (item := next(iter(group.values()))).tried + LEFTOVER <= now:
+                self._rouse(item)
+                self._activate(item)
 
     def _pop_active(self) -> Waiting | None:
         while self._active:
@@ -142,9 +168,15 @@ class Queue:
 
     def _pop_early(self) -> Waiting | None:
         """Nobody else waits: a pod that was merely refused need not sit out its back-off."""
-        for index, (_, _, uid) in enumerate(self._backoff):
-            if self._where.get(uid) == "backoff" and not self._items[uid].failed:
-                del self._backoff[index]
+        for index, entry in enumerate(self._backoff):
+            item = self._items.get(entry[2])
+            if item is not None and not item.failed and self._backs_off(entry):
+                self._backoff[index] = self._backoff[-1]
+                self._backoff.pop()
                 heapq.heapify(self._backoff)
-                return self._items[uid]
+                return item
         return None
+
+
+def _helps(blamed: frozenset[str], event: str) -> bool:
+    return not blamed or any(event in WAKES.get(name, ()) for name in blamed)

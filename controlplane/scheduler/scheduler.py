@@ -10,79 +10,31 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Sequence
+from typing import Any
 
 from panal.client import Client, Unreachable
 from panal.errors import Conflict, NotFound, StatusError
-from panal.events import Recorder, now_rfc3339
+from panal.events import Recorder
 from panal.informer import Applied, Deleted, Delta, Informer, all_synced
 from panal.resources import NAMESPACES, NODES, PODS, resource
 
-from . import plugins
+from . import hints, plugins
+from .alike import Chance, Tables
+from .binder import ApiBinder, Binder
 from .cache import Cache
-from .decide import Chance, Outcome, Placed, Refused, message, schedule
+from .configuration import Configuration
+from .decide import Outcome, Placed, Refused, message, schedule
+from .plugins.contract import Filter
 from .preempt import Preemption, is_under_way, preempt
+from .profiles import NAME, Profile
 from .queue import Queue, Waiting
 from .snapshot import Object, PodInfo, Snapshot, allocatable_of, pod_info
 from .storage import Storage, Unbound
 
-NAME = "default-scheduler"
+FLYING = 128
+"""Bindings written at a time: more of them only wait, in the API server instead of here."""
 _log = logging.getLogger(__name__)
-
-
-class Binder(Protocol):
-    """What the loop asks of the API."""
-
-    async def bind(self, pod: PodInfo, node: str) -> None: ...
-
-    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str, promised: str | None) -> None: ...
-
-    async def evict(self, victim: PodInfo, preemptor: PodInfo) -> None: ...
-
-
-class ApiBinder:
-    """Binds through pods/binding; writes the PodScheduled condition; deletes pods that have to make room."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def bind(self, pod: PodInfo, node: str) -> None:
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid},
-            "target": {"kind": "Node", "name": node},
-        }
-        await self._client.create(PODS, binding, pod.namespace, name=pod.name, subresource="binding")
-
-    async def say_unschedulable(self, pod: PodInfo, reason: str, text: str, promised: str | None) -> None:
-        condition = {
-            "type": "PodScheduled",
-            "status": "False",
-            "lastProbeTime": None,
-            "lastTransitionTime": now_rfc3339(),
-            "reason": reason,
-            "message": text,
-        }
-        status: Object = {"conditions": [condition]}
-        if promised is not None:
-            status["nominatedNodeName"] = promised
-        patch = {"metadata": {"uid": pod.uid}, "status": status}
-        await self._client.patch(PODS, pod.name, patch, pod.namespace, kind="strategic", subresource="status")
-
-    async def evict(self, victim: PodInfo, preemptor: PodInfo) -> None:
-        condition = {
-            "type": "DisruptionTarget",
-            "status": "True",
-            "lastTransitionTime": now_rfc3339(),
-            "reason": "PreemptionByScheduler",
-            "message": f"{NAME}: preempting to accommodate a higher priority pod",
-        }
-        patch = {"metadata": {"uid": victim.uid}, "status": {"conditions": [condition]}}
-        where = victim.name, patch, victim.namespace
-        await self._client.patch(PODS, *where, kind="strategic", subresource="status")
-        await self._client.delete(PODS, victim.name, victim.namespace, uid=victim.uid)
 
 
 def slim(obj: Object) -> Object:
@@ -94,37 +46,66 @@ def is_finished(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
-def waits_for_us(pod: Object) -> bool:
-    """Unbound, ours, not gated, neither finished nor being deleted."""
+def waits_for_us(pod: Object, names: Container[str] = (NAME,)) -> bool:
+    """Unbound, meant for a scheduler of one of these names, not gated, neither finished nor being deleted."""
     spec = pod.get("spec") or {}
     return (
         not spec.get("nodeName")
-        and (spec.get("schedulerName") or NAME) == NAME
+        and (spec.get("schedulerName") or NAME) in names
         and not spec.get("schedulingGates")
         and not pod["metadata"].get("deletionTimestamp")
         and not is_finished(pod)
     )
 
 
+class _Desk:
+    """A profile at work: what it remembers of the nodes, and the name under which it writes events."""
+
+    def __init__(self, profile: Profile, events: Recorder) -> None:
+        self.profile = profile
+        self.events = events
+        self.tables = Tables(profile.filters, profile.scores)
+
+
 class Scheduler:
+    """`recorder` makes the recorder of a profile by its name."""
+
     def __init__(
-        self, client: Client, events: Recorder, *, binder: Binder | None = None, chance: Chance | None = None
+        self,
+        client: Client,
+        recorder: Callable[[str], Recorder],
+        *,
+        configuration: Configuration | None = None,
+        binder: Binder | None = None,
+        chance: Chance | None = None,
     ) -> None:
-        self._events = events
+        found = configuration or Configuration()
+        self._desks = {profile.name: _Desk(profile, recorder(profile.name)) for profile in found.profiles}
         self._binder = binder if binder is not None else ApiBinder(client)
         self._chance: Chance = chance if chance is not None else random.Random()
-        self.cache = Cache()
-        self.queue = Queue()
+        self._flying = 0
+        """Bindings that are being written."""
         self._work = asyncio.Event()
+        self.queue = Queue(found.backoff_first, found.backoff_most)
         self.pods = Informer(client, PODS, transform=slim)
         self.nodes = Informer(client, NODES, transform=slim)
         self.storage = Storage(client, lambda: self._wake(plugins.STORAGE_CHANGED))
+        self.cache = Cache(self.storage)
         self.namespaces = Informer(client, NAMESPACES, transform=slim)
         self.budgets = Informer(client, resource("poddisruptionbudgets", "policy"), transform=slim)
         self.namespaces.subscribe(self._on_namespace)
         self.budgets.subscribe(self._on_budget)
         self.nodes.subscribe(self._on_node)
         self.pods.subscribe(self._on_pod)
+
+    def _desk(self, pod: Object) -> _Desk:
+        return self._desks[(pod.get("spec") or {}).get("schedulerName") or NAME]
+
+    def _filters(self, pod: PodInfo) -> Sequence[Filter]:
+        return self._desk(pod.obj).profile.filters
+
+    def _is_ours(self, pod: Object) -> bool:
+        return waits_for_us(pod, self._desks)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -137,85 +118,102 @@ class Scheduler:
             group.create_task(self.budgets.run(), name="informer poddisruptionbudgets")
             await all_synced(self.nodes, self.pods, self.namespaces, self.budgets, *self.storage.informers)
             while True:
-                item = self.queue.pop(time.monotonic())
+                item = self.queue.pop(time.monotonic()) if self._flying < FLYING else None
                 if item is None:
                     await self._wait()
                 else:
                     self._attempt(item, group)
+                    await asyncio.sleep(0)
 
     async def _wait(self) -> None:
         """Until an event, or until a back-off ends."""
         self._work.clear()
+        due = self.queue.next_due(time.monotonic()) if self._flying < FLYING else None
         try:
-            async with asyncio.timeout(self.queue.next_due(time.monotonic())):
+            async with asyncio.timeout(due):
                 await self._work.wait()
         except TimeoutError:
             pass
 
     def _attempt(self, item: Waiting, group: asyncio.TaskGroup) -> None:
-        pod = item.pod
-        snapshot = replace(self.cache.snapshot(), storage=self.storage)
+        pod, desk = item.pod, self._desk(item.pod.obj)
+        snapshot = self.cache.snapshot()
+        filters, scores = desk.profile.filters, desk.profile.scores
         try:
-            outcome = schedule(pod, snapshot, self._chance)
-            eviction = self._preempt(pod, snapshot, outcome)
+            outcome = schedule(pod, snapshot, self._chance, filters, scores, desk.tables)
+            eviction = self._preempt(pod, snapshot, outcome, filters)
         except Exception:
             _log.exception("scheduling %s/%s failed", pod.namespace, pod.name)
             self.queue.failed(item, time.monotonic())
             return
         match outcome:
             case Placed(node):
+                found = snapshot.nodes[node].node
+                promised = bool((pod.obj.get("status") or {}).get("nominatedNodeName"))
                 self.cache.assume(pod, node)
-                group.create_task(self._bind(item, node, snapshot), name=f"bind {pod.namespace}/{pod.name}")
-            case Refused(_, filters, _):
-                self.queue.refused(item, filters, time.monotonic())
+                self._flying += 1
+                group.create_task(self._bind(item, found), name=f"bind {pod.namespace}/{pod.name}")
+                if promised:
+                    self._wake(plugins.POD_GONE)  # where it was promised a place, and did not take it, there is room
+            case Refused(_, blamed, _):
+                self.queue.refused(item, blamed, time.monotonic())
                 explaining = self._explain(pod, message(outcome), eviction)
                 group.create_task(explaining, name=f"explain {pod.namespace}/{pod.name}")
 
     @staticmethod
-    def _preempt(pod: PodInfo, snapshot: Snapshot, outcome: Outcome) -> Preemption | None:
+    def _preempt(pod: PodInfo, snapshot: Snapshot, outcome: Outcome, filters: Sequence[Filter]) -> Preemption | None:
         if isinstance(outcome, Placed) or is_under_way(pod, snapshot):
             return None
-        return preempt(pod, snapshot, outcome)
+        return preempt(pod, snapshot, outcome, filters)
 
-    async def _bind(self, item: Waiting, node: str, snapshot: Snapshot) -> None:
-        pod = item.pod
+    async def _bind(self, item: Waiting, node: Object) -> None:
+        pod, name = item.pod, str(node["metadata"]["name"])
         try:
-            await self.storage.bind(pod, snapshot.nodes[node].node, snapshot)
-            await self._binder.bind(pod, node)
+            desk = self._desk(pod.obj)
+            for permit in desk.profile.permits:
+                if (why := await permit.ask(pod, name)) is not None:
+                    raise Unbound(f"{permit.name}: {why}")
+            await self.storage.bind(pod, node, self.cache.snapshot())
+            await self._binder.bind(pod, name)
         except (NotFound, Conflict, Unbound) as error:
             _log.info("%s/%s: %s", pod.namespace, pod.name, error)
-            self._give_back(item)
+            self._give_back(item, name)
         except (StatusError, Unreachable) as error:
-            _log.warning("binding %s/%s to %s: %s", pod.namespace, pod.name, node, error)
-            self._give_back(item)
+            _log.warning("binding %s/%s to %s: %s", pod.namespace, pod.name, name, error)
+            self._give_back(item, name)
         else:
-            text = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
-            self._events.event(item.pod.obj, "Normal", "Scheduled", text)
+            text = f"Successfully assigned {pod.namespace}/{pod.name} to {name}"
+            desk.events.event(item.pod.obj, "Normal", "Scheduled", text)
             self.queue.remove(pod.uid)
+        finally:
+            self._flying -= 1
+            if self._flying == FLYING - 1:
+                self._work.set()
 
-    def _give_back(self, item: Waiting) -> None:
+    def _give_back(self, item: Waiting, node: str) -> None:
         """The binding failed: its place is free again, and the pod, if it still waits, is tried again later."""
         self.cache.forget(item.pod.uid)
         live = self.pods.get(item.pod.namespace, item.pod.name)
-        if live is None or not waits_for_us(live) or live["metadata"].get("uid") != item.pod.uid:
+        if live is None or not self._is_ours(live) or live["metadata"].get("uid") != item.pod.uid:
             self.queue.remove(item.pod.uid)
         else:
             self.queue.failed(item, time.monotonic())
-        self._wake(plugins.POD_GONE)
+        self._wake(plugins.POD_GONE, node)
 
     async def _explain(self, pod: PodInfo, text: str, eviction: Preemption | None) -> None:
         """Say why the pod waits, and make room for it where others are less important."""
         live = self.pods.get(pod.namespace, pod.name)
-        if live is None or live["metadata"].get("uid") != pod.uid or not waits_for_us(live):
+        if live is None or live["metadata"].get("uid") != pod.uid or not self._is_ours(live):
             return
-        self._events.event(live, "Warning", "FailedScheduling", text)
+        events = self._desk(live).events
+        events.event(live, "Warning", "FailedScheduling", text)
         promised = eviction.node if eviction is not None else None
         try:
             if promised is not None or _scheduled_condition(live) != ("False", "Unschedulable", text):
                 await self._binder.say_unschedulable(pod, "Unschedulable", text, promised)
             for victim in eviction.victims if eviction is not None else ():
                 said = f"Preempted by pod {pod.uid} on node {promised}"
-                self._events.event(victim.obj, "Normal", "Preempted", said)
+                events.event(victim.obj, "Normal", "Preempted", said)
                 await self._binder.evict(victim, pod)
         except (StatusError, Unreachable) as error:
             _log.debug("%s/%s: %s", pod.namespace, pod.name, error)
@@ -225,27 +223,27 @@ class Scheduler:
             case Applied(new, old):
                 self.cache.set_node(new)
                 if old is None:
-                    self._wake(plugins.NODE_ADDED)
+                    self._wake(plugins.NODE_ADDED, new["metadata"]["name"])
                 elif _node_matters(old, new):
-                    self._wake(plugins.NODE_CHANGED)
+                    self._wake(plugins.NODE_CHANGED, new["metadata"]["name"])
             case Deleted(old):
                 self.cache.remove_node(old["metadata"]["name"])
 
     def _on_namespace(self, delta: Delta) -> None:
         match delta:
             case Applied(new, old):
-                self.cache.namespaces[new["metadata"]["name"]] = new["metadata"].get("labels") or {}
+                self.cache.set_namespace(new["metadata"]["name"], new["metadata"].get("labels") or {})
                 if old is not None and old["metadata"].get("labels") != new["metadata"].get("labels"):
                     self._wake(plugins.POD_PLACED)  # as if its pods had come: the filters that look at neighbours
             case Deleted(old):
-                self.cache.namespaces.pop(old["metadata"]["name"], None)
+                self.cache.set_namespace(old["metadata"]["name"], None)
 
     def _on_budget(self, delta: Delta) -> None:
         match delta:
             case Applied(new, _):
-                self.cache.budgets[new["metadata"]["namespace"], new["metadata"]["name"]] = new
+                self.cache.set_budget((new["metadata"]["namespace"], new["metadata"]["name"]), new)
             case Deleted(old):
-                self.cache.budgets.pop((old["metadata"]["namespace"], old["metadata"]["name"]), None)
+                self.cache.set_budget((old["metadata"]["namespace"], old["metadata"]["name"]), None)
 
     def _on_pod(self, delta: Delta) -> None:
         match delta:
@@ -254,8 +252,7 @@ class Scheduler:
             case Deleted(old):
                 uid = old["metadata"].get("uid") or ""
                 self.queue.remove(uid)
-                if self.cache.remove_pod(uid):
-                    self._wake(plugins.POD_GONE)
+                self._remove(uid, old)
 
     def _on_applied(self, new: Object, old: Object | None) -> None:
         uid = new["metadata"].get("uid") or ""
@@ -263,22 +260,38 @@ class Scheduler:
         if node and not is_finished(new):
             self.queue.remove(uid)
             if old is None or not _same_placement(old, new):
-                self.cache.add_pod(pod_info(new), node)
-                self._wake(plugins.POD_PLACED if not _shrunk(old, new) else plugins.POD_GONE)
-        elif node or not waits_for_us(new):
+                self._place(new, old, node)
+        elif node or not self._is_ours(new):
             self.queue.remove(uid)
-            if self.cache.remove_pod(uid):
-                self._wake(plugins.POD_GONE)
+            self._remove(uid, new)
         elif not self.cache.is_assumed(uid):
-            self.cache.nominate(pod_info(new))
+            info = pod_info(new)
+            self.cache.nominate(info)
             if old is not None and uid in self.queue and _same_wishes(old, new):
-                self.queue.update(pod_info(new))
+                self.queue.update(info)
             else:
-                self.queue.add(pod_info(new), time.monotonic())
+                self.queue.add(info, time.monotonic())
                 self._work.set()
 
-    def _wake(self, event: str) -> None:
-        self.queue.wake(event, time.monotonic())
+    def _place(self, new: Object, old: Object | None, node: str) -> None:
+        """A pod is on a node. A bound pod that changed may have freed something: resized, or relabelled."""
+        if old is None or not self.cache.confirm(old, new, node):
+            self.cache.add_pod(pod_info(new), node)
+        if old is not None and (old.get("spec") or {}).get("nodeName"):
+            self._wake(plugins.POD_GONE, node)
+        else:
+            self._wake(plugins.POD_PLACED)
+
+    def _remove(self, uid: str, pod: Object) -> None:
+        promised = self.cache.is_promised(uid)
+        if self.cache.remove_pod(uid):
+            self._wake(plugins.POD_GONE, None if promised else (pod.get("spec") or {}).get("nodeName"))
+
+    def _wake(self, event: str, node: str | None = None) -> None:
+        """`node` is where it happened, if it happened on one."""
+        info = self.cache.node(node) if node else None
+        hint = hints.about(info, self.cache.snapshot(), self._filters) if info is not None else None
+        self.queue.wake(event, time.monotonic(), hint)
         self._work.set()
 
 
@@ -304,8 +317,3 @@ def _same_placement(old: Object, new: Object) -> bool:
     """Nothing changed that the cache keeps of a bound pod."""
     deleting = old["metadata"].get("deletionTimestamp"), new["metadata"].get("deletionTimestamp")
     return _same_wishes(old, new) and deleting[0] == deleting[1]
-
-
-def _shrunk(old: Object | None, new: Object) -> bool:
-    """A bound pod that changed may have freed something: resized, or relabelled."""
-    return old is not None and bool((old.get("spec") or {}).get("nodeName"))

@@ -5,7 +5,7 @@ A change makes a new `NodeInfo`; a `Snapshot` taken before is not touched by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -30,6 +30,8 @@ class PodInfo:
     """Requests with stand-ins for containers that ask for nothing."""
     ports: frozenset[tuple[str, str, int]]
     deleting: bool
+    shy: bool
+    """Has a required anti-affinity: it may be against pods that come later."""
     obj: Object
     """metadata and spec, for what the fields above leave out (affinity, tolerations, spreading)."""
 
@@ -48,8 +50,14 @@ def pod_info(pod: Object) -> PodInfo:
         scored=pod_requests(pod, scoring=True),
         ports=host_ports(pod),
         deleting=bool(meta.get("deletionTimestamp")),
+        shy=_is_shy(spec),
         obj=pod,
     )
+
+
+def _is_shy(spec: Object) -> bool:
+    against = (spec.get("affinity") or {}).get("podAntiAffinity") or {}
+    return bool(against.get("requiredDuringSchedulingIgnoredDuringExecution"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +85,13 @@ class NodeInfo:
 
     def with_pod(self, pod: PodInfo) -> NodeInfo:
         here = self.without_pod(pod.uid) if pod.uid in self.pods else self
-        return replace(
-            here,
-            pods={**here.pods, pod.uid: pod},
-            requested=_sum(here.requested, pod.requests, 1),
-            scored=_sum(here.scored, pod.scored, 1),
+        return NodeInfo(
+            here.name,
+            here.node,
+            here.allocatable,
+            {**here.pods, pod.uid: pod},
+            _sum(here.requested, pod.requests, 1),
+            _sum(here.scored, pod.scored, 1),
         )
 
     def without_pod(self, uid: str) -> NodeInfo:
@@ -122,9 +132,40 @@ class Storage(Protocol):
         """The volumes of a class."""
 
 
+class Changes:
+    """Which nodes changed, in order: who has looked at all nodes once looks again at these only."""
+
+    MOST = 20_000
+    """Names kept; who is further behind looks at everything again."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._dropped = 0
+        self.epoch = 0
+        """Counts changes that concern every node: what is known from before is worth nothing."""
+
+    @property
+    def clock(self) -> int:
+        return self._dropped + len(self._names)
+
+    def note(self, name: str) -> None:
+        self._names.append(name)
+        if len(self._names) > self.MOST:
+            half = self.MOST // 2
+            del self._names[:half]
+            self._dropped += half
+
+    def since(self, clock: int) -> Collection[str] | None:
+        """Nodes that were added, changed or removed after `clock`; None if that is too long ago."""
+        if clock < self._dropped:
+            return None
+        names = self._names[clock - self._dropped :]
+        return names if len(names) < 2 else set(names)
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All nodes that exist, by name."""
+    """All nodes that exist, by name, as they are until the next change of the `Cache` it comes from."""
 
     nodes: Mapping[str, NodeInfo]
     storage: Storage | None = None
@@ -135,6 +176,10 @@ class Snapshot:
     """PodDisruptionBudgets."""
     nominated: Mapping[str, Sequence[PodInfo]] = field(default_factory=dict)
     """node -> pods without a node for which room is being made there."""
+    shy: Collection[str] | None = None
+    """Nodes with a pod that has a required anti-affinity; None where nobody keeps count."""
+    changes: Changes | None = None
+    """None where nobody keeps count."""
 
     def __len__(self) -> int:
         return len(self.nodes)

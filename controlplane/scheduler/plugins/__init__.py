@@ -19,9 +19,9 @@ FILTERS: tuple[Filter, ...] = (
     Filter("NodeAffinity", nodes.affinity, _NODE),
     Filter("NodePorts", fit.ports_free, _ROOM),
     Filter("NodeResourcesFit", fit.resources_fit, _ROOM),
-    Filter("VolumeBinding", volumes.volumes_fit, _NODE | {STORAGE_CHANGED}),
-    Filter("PodTopologySpread", spread.spread_fits, _ANY),
-    Filter("InterPodAffinity", neighbours.neighbours_fit, _ANY),
+    Filter("VolumeBinding", volumes.volumes_fit, _NODE | {STORAGE_CHANGED}, local=False),
+    Filter("PodTopologySpread", spread.spread_fits, _ANY, local=False),
+    Filter("InterPodAffinity", neighbours.neighbours_fit, _ANY, local=False),
 )
 """The first to refuse a node gives the reason. The third field says which events may change a filter's mind."""
 

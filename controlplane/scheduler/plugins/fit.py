@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from ..resources import ports_clash
 from ..snapshot import NodeInfo, PodInfo, Snapshot
-from .contract import Check, Refusal
+from .contract import Alone, Check, Refusal, ScoreFactory
 
 
 def resources_fit(pod: PodInfo, snapshot: Snapshot) -> Check | None:
@@ -39,34 +39,51 @@ def ports_free(pod: PodInfo, snapshot: Snapshot) -> Check | None:
     return check
 
 
-def least_allocated(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
-    """The more CPU and memory would stay free, the better."""
-    return [_free(pod, info) for info in nodes]
+def allocated(weights: Mapping[str, int], *, most: bool = False) -> ScoreFactory:
+    """A score for how much of the weighted resources would stay free, or, with `most`, be taken.
+
+    Where a pod asks for none of a resource other than CPU and memory, that one does not count.
+    """
+
+    def prepare(pod: PodInfo, snapshot: Snapshot) -> Alone:
+        wanted = [
+            (name, pod.scored.get(name, 0), weight)
+            for name, weight in weights.items()
+            if name in ("cpu", "memory") or pod.scored.get(name)
+        ]
+
+        def score(info: NodeInfo) -> float:
+            total, sum_ = 0.0, 0
+            for name, asked, weight in wanted:
+                room = info.allocatable.get(name, 0)
+                if room > 0:
+                    left = room - info.scored.get(name, 0) - asked
+                    if left >= 0:
+                        total += weight * ((room - left if most else left) * 100.0 / room)
+                    sum_ += weight
+            return total / sum_ if sum_ else 0.0
+
+        return Alone(score)
+
+    return prepare
 
 
-def _free(pod: PodInfo, info: NodeInfo) -> float:
-    total = weights = 0.0
-    for name in ("cpu", "memory"):
-        room = info.allocatable.get(name, 0)
-        if room > 0:
-            used = info.scored.get(name, 0) + pod.scored.get(name, 0)
-            total += max(0.0, (room - used) * 100.0 / room)
-            weights += 1
-    return total / weights if weights else 0.0
+least_allocated = allocated({"cpu": 1, "memory": 1})
+"""The more CPU and memory would stay free, the better."""
 
 
-def balanced_allocation(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
+def balanced_allocation(pod: PodInfo, snapshot: Snapshot) -> Alone | None:
     """Nodes where CPU and memory would be used in equal shares. A pod that asks for nothing changes no balance."""
     if not pod.requests:
         return None
-    return [_balance(pod, info) for info in nodes]
+    cpu, memory = pod.requests.get("cpu", 0), pod.requests.get("memory", 0)
 
+    def balance(info: NodeInfo) -> float:
+        cores, bytes_ = info.allocatable.get("cpu", 0), info.allocatable.get("memory", 0)
+        if cores <= 0 or bytes_ <= 0:
+            return 100.0
+        first = min(1.0, (info.requested.get("cpu", 0) + cpu) / cores)
+        second = min(1.0, (info.requested.get("memory", 0) + memory) / bytes_)
+        return (1.0 - abs(first - second) / 2) * 100.0
 
-def _balance(pod: PodInfo, info: NodeInfo) -> float:
-    shares = [
-        min(1.0, (info.requested.get(name, 0) + pod.requests.get(name, 0)) / room)
-        for name in ("cpu", "memory")
-        if (room := info.allocatable.get(name, 0)) > 0
-    ]
-    deviation = abs(shares[0] - shares[1]) / 2 if len(shares) == 2 else 0.0
-    return (1.0 - deviation) * 100.0
+    return Alone(balance)

@@ -7,14 +7,15 @@ Namespaces are meant by name, by their labels, or, where nothing is said, the po
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from panal.selectors import LabelSelector, from_label_selector
 
 from ..snapshot import NodeInfo, PodInfo, Snapshot
-from .contract import Check, Refusal
+from .contract import Check, Refusal, Seen
+from .domains import Domains
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -33,6 +34,9 @@ class Term:
     def matches(self, pod: PodInfo) -> bool:
         here = pod.namespace in self.namespaces or self.chosen.matches(self.labels.get(pod.namespace) or {})
         return here and self.selector.matches(pod.labels)
+
+    def count(self, info: NodeInfo) -> int:
+        return sum(self.matches(other) for other in info.pods.values())
 
 
 def _term(pod: PodInfo, raw: Mapping[str, Any], snapshot: Snapshot) -> Term:
@@ -70,20 +74,20 @@ def _domains(term: Term, snapshot: Snapshot) -> Counter[str]:
     found: Counter[str] = Counter()
     for info in snapshot.nodes.values():
         if (domain := info.labels.get(term.key)) is not None:
-            found[domain] += sum(term.matches(other) for other in info.pods.values())
+            found[domain] += term.count(info)
     return found
 
 
 def _forbidden(pod: PodInfo, snapshot: Snapshot) -> set[tuple[str, str]]:
     """(topology key, domain) where a running pod does not want this one."""
     found: set[tuple[str, str]] = set()
-    for info in snapshot.nodes.values():
+    for name in snapshot.shy if snapshot.shy is not None else snapshot.nodes:
+        info = snapshot.nodes[name]
         for other in info.pods.values():
-            if not (other.obj.get("spec") or {}).get("affinity"):
-                continue
-            for term in terms(other, "podAntiAffinity", snapshot):
-                if term.key in info.labels and term.matches(pod):
-                    found.add((term.key, info.labels[term.key]))
+            if other.shy:
+                for term in terms(other, "podAntiAffinity", snapshot):
+                    if term.key in info.labels and term.matches(pod):
+                        found.add((term.key, info.labels[term.key]))
     return found
 
 
@@ -114,18 +118,35 @@ def neighbours_fit(pod: PodInfo, snapshot: Snapshot) -> Check | None:
     return check
 
 
-def neighbours_score(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
+class Liking:
     """The sum of the weights of preferred terms, of anti-affinities negatively."""
+
+    def __init__(self, opinions: Sequence[tuple[int, Term]]) -> None:
+        self._weights = [weight for weight, _ in opinions]
+        self._domains = [Domains(term.key, term.count) for _, term in opinions]
+
+    def look(self, info: NodeInfo) -> Hashable:
+        return tuple([domains.look(info) for domains in self._domains])
+
+    def forget(self, name: str) -> None:
+        for domains in self._domains:
+            domains.forget(name)
+
+    def judge(self, seen: Seen) -> Sequence[float] | None:
+        raw = [
+            sum(
+                weight * domains.of(part)
+                for weight, domains, part in zip(self._weights, self._domains, parts, strict=True)
+            )
+            for parts, _ in seen
+        ]
+        most, least = max(raw), min(raw)
+        if most == least:
+            return None
+        return [100.0 * (value - least) / (most - least) for value in raw]
+
+
+def neighbours_score(pod: PodInfo, snapshot: Snapshot) -> Liking | None:
     opinions = [(weight, term) for weight, term in weighted(pod, "podAffinity", snapshot)]
     opinions += [(-weight, term) for weight, term in weighted(pod, "podAntiAffinity", snapshot)]
-    if not opinions:
-        return None
-    raw = [0] * len(nodes)
-    for weight, term in opinions:
-        counts = _domains(term, snapshot)
-        for index, info in enumerate(nodes):
-            raw[index] += weight * counts[info.labels.get(term.key, "")]
-    most, least = max(raw), min(raw)
-    if most == least:
-        return None
-    return [100.0 * (value - least) / (most - least) for value in raw]
+    return Liking(opinions) if opinions else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 from ..matching import affinity_matches, pinned_node, term_matches, tolerates, untolerated
 from ..snapshot import NodeInfo, Object, PodInfo, Snapshot
-from .contract import Check, Refusal, normalized
+from .contract import Check, FilterFactory, Refusal, Seen, Stateless, normalized
 
 UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
@@ -63,54 +64,103 @@ def affinity(pod: PodInfo, snapshot: Snapshot) -> Check | None:
     return check
 
 
-def taint_score(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
+def added_affinity(added: Mapping[str, Any]) -> FilterFactory:
+    """NodeAffinity of a profile that demands something of every pod's nodes (its `addedAffinity`)."""
+    terms = (added.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms") or ()
+    enforced = Refusal(("node(s) didn't match scheduler-enforced node affinity",), final=True)
+
+    def prepare(pod: PodInfo, snapshot: Snapshot) -> Check:
+        own = affinity(pod, snapshot)
+
+        def check(info: NodeInfo) -> Refusal | None:
+            if terms and not any(term_matches(term, info.node) for term in terms):
+                return enforced
+            return own(info) if own is not None else None
+
+        return check
+
+    return prepare
+
+
+class Counted(Stateless):
+    """Nodes compared by a number of their own."""
+
+    def __init__(self, count: Callable[[NodeInfo], int], *, reverse: bool = False) -> None:
+        self.look = count
+        self._reverse = reverse
+
+    def judge(self, seen: Seen) -> Sequence[float] | None:
+        raw = [value for value, _ in seen]
+        return normalized(raw, reverse=self._reverse) if any(raw) else None
+
+
+def taint_score(pod: PodInfo, snapshot: Snapshot) -> Counted:
     """Fewer untolerated PreferNoSchedule taints are better."""
     tolerations = [
         item for item in _spec(pod).get("tolerations") or () if item.get("effect") in (None, "", "PreferNoSchedule")
     ]
-    counts = [
-        sum(
+
+    def count(info: NodeInfo) -> int:
+        return sum(
             taint.get("effect") == "PreferNoSchedule" and not any(tolerates(item, taint) for item in tolerations)
             for taint in info.taints
         )
-        for info in nodes
-    ]
-    return normalized(counts, reverse=True) if any(counts) else None
+
+    return Counted(count, reverse=True)
 
 
-def affinity_score(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
+def affinity_score(pod: PodInfo, snapshot: Snapshot) -> Counted | None:
     """The sum of the weights of preferred terms that match."""
     preferred = ((_spec(pod).get("affinity") or {}).get("nodeAffinity") or {}).get(
         "preferredDuringSchedulingIgnoredDuringExecution"
     )
     if not preferred:
         return None
-    return normalized(
-        [
-            sum(
-                int(item.get("weight") or 0)
-                for item in preferred
-                if not item.get("preference") or term_matches(item["preference"], info.node)
-            )
-            for info in nodes
-        ]
-    )
+
+    def weigh(info: NodeInfo) -> int:
+        return sum(
+            int(item.get("weight") or 0)
+            for item in preferred
+            if not item.get("preference") or term_matches(item["preference"], info.node)
+        )
+
+    return Counted(weigh)
 
 
 SMALL_IMAGE, LARGE_IMAGE = 23 << 20, 1000 << 20
 """Bytes per container between which having an image already counts more and more."""
 
 
-def image_score(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
+class Images(Stateless):
     """Nodes that have the pod's images already, weighted by how many nodes do."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self._wanted = wanted
+
+    def look(self, info: NodeInfo) -> Hashable:
+        """The size of each image there; 0 where it is missing."""
+        if not (info.node.get("status") or {}).get("images"):
+            return None
+        here = _images(info)
+        sizes = tuple(here.get(image, 0) for image in self._wanted)
+        return sizes if any(sizes) else None
+
+    def judge(self, seen: Seen) -> Sequence[float] | None:
+        if not any(sizes for sizes, _ in seen):
+            return None
+        total = sum(number for _, number in seen)
+        spread = [
+            sum(number for sizes, number in seen if sizes and sizes[index]) / total
+            for index in range(len(self._wanted))
+        ]
+        low, high = SMALL_IMAGE, LARGE_IMAGE * len(self._wanted)
+        sums = [sum(size * part for size, part in zip(sizes or (), spread, strict=False)) for sizes, _ in seen]
+        return [100.0 * (min(max(value, low), high) - low) / (high - low) for value in sums]
+
+
+def image_score(pod: PodInfo, snapshot: Snapshot) -> Images | None:
     wanted = [_reference(item.get("image") or "") for item in _spec(pod).get("containers") or ()]
-    held = {info.name: _images(info) for info in nodes}
-    if not wanted or not any(image in images for images in held.values() for image in wanted):
-        return None
-    spread = {image: sum(image in images for images in held.values()) / len(nodes) for image in wanted}
-    low, high = SMALL_IMAGE, LARGE_IMAGE * len(wanted)
-    sums = [sum(held[info.name].get(image, 0) * spread[image] for image in wanted) for info in nodes]
-    return [100.0 * (min(max(total, low), high) - low) / (high - low) for total in sums]
+    return Images(wanted) if wanted else None
 
 
 def _images(info: NodeInfo) -> dict[str, int]:

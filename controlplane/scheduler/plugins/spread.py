@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ from panal.selectors import LabelSelector, from_label_selector
 
 from ..matching import affinity_matches, untolerated
 from ..snapshot import NodeInfo, PodInfo, Snapshot
-from .contract import Check, Refusal
+from .contract import Check, Refusal, Seen
+from .domains import HOSTNAME, Domains
 
-HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+ZONE = "topology.kubernetes.io/zone"
 DEFAULTS = ((HOSTNAME, 3), (ZONE, 5))
 """(topology key, maxSkew) for pods without constraints of their own: soft, so scores only."""
 
@@ -52,21 +53,28 @@ def _constraint(pod: PodInfo, item: dict[str, Any]) -> Constraint:
     )
 
 
+def _count(pod: PodInfo, constraint: Constraint, info: NodeInfo, keys: Sequence[str]) -> int | None:
+    """Matching pods of the node; None for a node that the pod could not use at all."""
+    if any(key not in info.labels for key in keys):
+        return None
+    if constraint.honour_affinity and not affinity_matches(pod.obj, info.node):
+        return None
+    tolerations = (pod.obj.get("spec") or {}).get("tolerations") or ()
+    if constraint.honour_taints and untolerated(info.taints, tolerations, ("NoSchedule", "NoExecute")):
+        return None
+    return sum(
+        other.namespace == pod.namespace and not other.deleting and constraint.selector.matches(other.labels)
+        for other in info.pods.values()
+    )
+
+
 def _counts(pod: PodInfo, constraint: Constraint, nodes: Iterable[NodeInfo], keys: Sequence[str]) -> Counter[str]:
     """Matching pods by domain, over the nodes that the pod could use at all."""
-    tolerations = (pod.obj.get("spec") or {}).get("tolerations") or ()
     found: Counter[str] = Counter()
     for info in nodes:
-        if any(key not in info.labels for key in keys):
-            continue
-        if constraint.honour_affinity and not affinity_matches(pod.obj, info.node):
-            continue
-        if constraint.honour_taints and untolerated(info.taints, tolerations, ("NoSchedule", "NoExecute")):
-            continue
-        found[info.labels[constraint.key]] += sum(
-            other.namespace == pod.namespace and not other.deleting and constraint.selector.matches(other.labels)
-            for other in info.pods.values()
-        )
+        here = _count(pod, constraint, info, keys)
+        if here is not None:
+            found[info.labels[constraint.key]] += here
     return found
 
 
@@ -93,41 +101,54 @@ def spread_fits(pod: PodInfo, snapshot: Snapshot) -> Check | None:
     return check
 
 
-def spread_score(pod: PodInfo, snapshot: Snapshot, nodes: Sequence[NodeInfo]) -> Sequence[float] | None:
+class Spread:
     """Domains with fewer of the pod's like are better."""
+
+    def __init__(self, topologies: Sequence[tuple[Domains, int]]) -> None:
+        self._topologies = topologies
+
+    def look(self, info: NodeInfo) -> Hashable:
+        return tuple([domains.look(info) for domains, _ in self._topologies])
+
+    def forget(self, name: str) -> None:
+        for domains, _ in self._topologies:
+            domains.forget(name)
+
+    def judge(self, seen: Seen) -> Sequence[float] | None:
+        raw = [0.0] * len(seen)
+        for which, (domains, skew) in enumerate(self._topologies):
+            if domains.key == HOSTNAME:
+                size = sum(number for parts, number in seen if parts[which] is not None)
+            else:
+                size = len({parts[which] for parts, _ in seen if parts[which] is not None})
+            weight = math.log(size + 2)
+            for index, (parts, _) in enumerate(seen):
+                if parts[which] is not None:
+                    raw[index] += domains.of(parts[which]) * weight + (skew - 1)
+        return _turned(raw)
+
+
+def spread_score(pod: PodInfo, snapshot: Snapshot) -> Spread | None:
     if (pod.obj.get("spec") or {}).get("topologySpreadConstraints"):
         soft = constraints(pod, "ScheduleAnyway")
-        if not soft:
-            return None
-        raw = [0.0] * len(nodes)
         keys = [item.key for item in soft]
-        for constraint in soft:
-            counts = _counts(pod, constraint, snapshot.nodes.values(), keys)
-            _weigh(raw, nodes, constraint.key, constraint.skew, counts)
-        return _turned(raw)
+        return Spread([(_domains(pod, item, keys), item.skew) for item in soft]) if soft else None
     if not pod.owner:
         return None
-    raw = [0.0] * len(nodes)
-    for key, skew in DEFAULTS:
-        if any(key in info.labels for info in nodes):
-            _weigh(raw, nodes, key, skew, _siblings(pod, snapshot.nodes.values(), key))
-    return _turned(raw)
+    return Spread([(Domains(key, _siblings(pod)), skew) for key, skew in DEFAULTS])
 
 
-def _siblings(pod: PodInfo, nodes: Iterable[NodeInfo], key: str) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for info in nodes:
-        if (domain := info.labels.get(key)) is not None:
-            found[domain] += sum(other.owner == pod.owner and not other.deleting for other in info.pods.values())
-    return found
+def _domains(pod: PodInfo, constraint: Constraint, keys: Sequence[str]) -> Domains:
+    return Domains(constraint.key, lambda info: _count(pod, constraint, info, keys))
 
 
-def _weigh(raw: list[float], nodes: Sequence[NodeInfo], key: str, skew: int, counts: Counter[str]) -> None:
-    domains = {info.labels[key] for info in nodes if key in info.labels}
-    weight = math.log(len(domains) + 2)
-    for index, info in enumerate(nodes):
-        if key in info.labels:
-            raw[index] += counts[info.labels[key]] * weight + (skew - 1)
+def _siblings(pod: PodInfo) -> Callable[[NodeInfo], int]:
+    owner = pod.owner
+
+    def count(info: NodeInfo) -> int:
+        return sum([other.owner == owner and not other.deleting for other in info.pods.values()])
+
+    return count
 
 
 def _turned(raw: Sequence[float]) -> Sequence[float]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from panal.controlplane.scheduler.configuration import Configuration
+from panal.controlplane.scheduler.profiles import Permit, Profile
 from panal.controlplane.scheduler.scheduler import Scheduler, waits_for_us
 from panal.controlplane.scheduler.snapshot import PodInfo
 from panal.errors import InternalError
@@ -51,11 +53,16 @@ class Events:
 class World:
     """A scheduler whose informers never ask anybody."""
 
-    def __init__(self) -> None:
+    def __init__(self, configuration: Configuration | None = None) -> None:
         self.binder, self.events = Binder(), Events()
         nobody: Any = None
-        told: Any = self.events
-        self.scheduler = Scheduler(nobody, told, binder=self.binder, chance=random.Random(1))
+        recorder: Any = self._recorder
+        self.scheduler = Scheduler(
+            nobody, recorder, binder=self.binder, chance=random.Random(1), configuration=configuration
+        )
+
+    def _recorder(self, name: str) -> Events:
+        return self.events
 
     def node(self, name: str, cpu: str = "4") -> None:
         status = {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "10"}}
@@ -66,6 +73,13 @@ class World:
         found = {"containers": containers, **spec, **({"nodeName": node} if node else {})}
         meta = {"name": name, "namespace": "default", "uid": name}
         self._show(self.scheduler.pods, {"metadata": meta, "spec": found, "status": {"phase": phase}})
+
+    def promised(self, name: str, node: str, **spec: Any) -> None:
+        """A pod for which room is being made on the node."""
+        found = {"containers": [{"resources": {"requests": {"cpu": "1"}}}], **spec}
+        meta = {"name": name, "namespace": "default", "uid": name}
+        status = {"phase": "Pending", "nominatedNodeName": node}
+        self._show(self.scheduler.pods, {"metadata": meta, "spec": found, "status": status})
 
     def gone(self, name: str) -> None:
         old = self.scheduler.pods._objects.pop(("default", name))
@@ -190,3 +204,80 @@ async def test_an_important_pod_pushes_out_a_lesser_one_and_takes_its_place() ->
         world.gone("lesser")
         await moment()
     assert world.binder.bound == [("important", "a")]
+
+
+async def test_a_pod_goes_by_the_profile_it_names() -> None:
+    world = World(Configuration((Profile(), Profile("other", filters=()))))
+    world.node("a", cpu="1")
+    async with world.running():
+        world.pod("big", cpu="2", schedulerName="other")
+        world.pod("ordinary", cpu="2")
+        world.pod("foreign", schedulerName="somebody")
+        await moment()
+    assert world.binder.bound == [("big", "a")]
+    assert world.binder.said[0].startswith("0/1 nodes are available: 1 Insufficient cpu.")
+
+
+async def test_a_permit_may_let_a_pod_wait_with_its_place_reserved() -> None:
+    door = asyncio.Event()
+
+    async def ask(pod: PodInfo, node: str) -> str | None:
+        await door.wait()
+        return None
+
+    world = World(Configuration((Profile(permits=(Permit("Door", ask),)),)))
+    world.node("a", cpu="1")
+    async with world.running():
+        world.pod("first")
+        world.pod("second")
+        await moment()
+        assert world.binder.bound == []
+        assert world.scheduler.cache.is_assumed("first")
+        door.set()
+        await moment()
+    assert world.binder.bound == [("first", "a")]
+
+
+async def test_a_permit_that_is_refused_gives_the_place_back() -> None:
+    async def ask(pod: PodInfo, node: str) -> str | None:
+        return "not today"
+
+    world = World(Configuration((Profile(permits=(Permit("Door", ask),)),)))
+    world.node("a")
+    async with world.running():
+        world.pod("first")
+        await moment()
+        assert world.scheduler.cache.snapshot().nodes["a"].pods == {}
+    assert world.binder.bound == []
+
+
+async def test_a_node_that_still_lacks_what_a_pod_asks_does_not_wake_it() -> None:
+    world = World()
+    world.node("a", cpu="1")
+    async with world.running():
+        world.pod("big", cpu="4")
+        world.pod("small", cpu="2")
+        await moment()
+        world.node("b", cpu="2")
+        await moment()
+        assert world.binder.bound == [("small", "b")]
+        assert len(world.binder.said) == 2, "big was not tried again"
+        world.node("c", cpu="4")
+        await moment()
+    assert world.binder.bound[1:] == [("big", "c")]
+
+
+async def test_a_place_that_was_promised_and_not_taken_is_free_for_others() -> None:
+    world = World()
+    world.node("a", cpu="1")
+    world.pod("lesser", node="a", phase="Running", priority=0)
+    async with world.running():
+        world.promised("important", "a", priority=9)
+        world.pod("waiting", priority=5)
+        await moment()
+        world.node("b", cpu="1")
+        await moment()
+        assert world.binder.bound == [("important", "b")]
+        world.gone("lesser")
+        await moment()
+    assert world.binder.bound[1:] == [("waiting", "a")]

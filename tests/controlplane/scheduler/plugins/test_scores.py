@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from panal.controlplane.scheduler.decide import opinions
 from panal.controlplane.scheduler.plugins import fit, neighbours, nodes, spread
-from panal.controlplane.scheduler.plugins.contract import normalized
+from panal.controlplane.scheduler.plugins.contract import Score, normalized
 
 
 def scores(plugin: Any, pod: Any, snapshot: Any) -> list[int] | None:
-    found = plugin(pod, snapshot, list(snapshot.nodes.values()))
-    return None if found is None else [int(value) for value in found]
+    found = list(opinions(pod, snapshot, list(snapshot.nodes.values()), [Score("it", plugin, 1)]))
+    return [int(value) for value in found[0][1]] if found else None
 
 
 def test_least_allocated_is_the_mean_of_what_stays_free(node: Any, pod: Any, snapshot: Any) -> None:
