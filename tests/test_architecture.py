@@ -26,6 +26,8 @@ PURE = (
     "controlplane/dns/zones.py",
     "proxy/exit/messages.py",
     "proxy/exit/policy.py",
+    "proxy/ingress/canaries.py",
+    "proxy/ingress/guards.py",
     "proxy/ingress/routes.py",
     "proxy/services/table.py",
     "proxy/services/render.py",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from .annotations import Options, options
-from .routes import Address, Backend, HostRoutes, PathType, Route, RouteTable
+from .annotations import Options, options, snippet
+from .routes import Address, Backend, Canary, Complaint, HostRoutes, PathType, Route, RouteTable
+from .users import Users, read_users
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
@@ -25,6 +26,7 @@ class View(Protocol):
     def service(self, namespace: str, name: str) -> Object | None: ...
     def slices(self, namespace: str, service: str) -> Iterable[Object]: ...
     def has_certificate(self, namespace: str, secret: str) -> bool: ...
+    def auth_secret(self, namespace: str, secret: str) -> Object | None: ...
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,32 @@ class _Host:
 def build(ingresses: Iterable[Object], view: View) -> RouteTable:
     """The table of these Ingresses. Where two say the same, the older one is heard (ingress-nginx' rule)."""
     building = _Building(view)
+    canaries = []
     for ingress in sorted(ingresses, key=_age):
-        building.add(ingress)
+        annotations = ingress["metadata"].get("annotations") or {}
+        if (refused := snippet(annotations)) is not None:
+            building.reject(ingress, f"{refused} annotation cannot be used. {SNIPPETS_DISABLED}")
+            continue
+        opts = building.options(ingress, annotations)
+        if opts.canary:
+            canaries.append((ingress, opts))
+        else:
+            building.add(ingress, opts)
+    for ingress, opts in canaries:
+        building.add_canary(ingress, opts)
     return building.table()
+
+
+SNIPPETS_DISABLED = "Snippet directives are disabled by the Ingress administrator"
+
+
+def _where(ingress: Object) -> str:
+    return f"{ingress['metadata']['namespace']}/{ingress['metadata']['name']}"
+
+
+def wants_auth_secrets(ingress: Object) -> bool:
+    """Whether an Ingress has annotations that name a Secret."""
+    return bool(options(ingress["metadata"].get("annotations") or {})[0].auth_type)
 
 
 def _age(ingress: Object) -> tuple[str, str, str]:
@@ -90,26 +115,65 @@ class _Building:
         self._hosts: dict[str, _Host] = {}
         self._backends: dict[tuple[str, str, str, bool], Backend] = {}
         self._certificates: dict[str, str] = {}
-        self._complaints: list[str] = []
+        self._complaints: list[Complaint] = []
 
-    def add(self, ingress: Object) -> None:
+    def options(self, ingress: Object, annotations: Mapping[str, str]) -> Options:
+        opts, complaints = options(annotations)
+        self._complaints += [Complaint(_where(ingress), complaint) for complaint in complaints]
+        return opts
+
+    def reject(self, ingress: Object, why: str) -> None:
+        self._complaints.append(Complaint(_where(ingress), why, "Rejected"))
+
+    def add(self, ingress: Object, opts: Options) -> None:
         metadata, spec = ingress["metadata"], ingress.get("spec") or {}
-        namespace, where = metadata["namespace"], f"{metadata['namespace']}/{metadata['name']}"
-        opts, complaints = options(metadata.get("annotations") or {})
-        self._complaints += [f"Ingress {where}: {complaint}" for complaint in complaints]
+        namespace, where = metadata["namespace"], _where(ingress)
+        users = self._users(namespace, where, opts)
         secured = self._add_certificates(namespace, where, spec)
         default = None
         if spec.get("defaultBackend"):
-            default = Route("/", "Prefix", self._backend(namespace, spec["defaultBackend"], opts), where, opts)
+            backend = self._backend(namespace, spec["defaultBackend"], opts)
+            default = Route("/", "Prefix", backend, where, opts, users=users)
             if not spec.get("rules"):
                 self._host("").default = self._host("").default or default
         for host, path in _paths(spec):
             route = self._route(namespace, where, path, opts, host in secured)
             if route is not None:
-                self._host(host).routes.append(route)
+                self._host(host).routes.append(replace(route, users=users) if users is not None else route)
         for rule in spec.get("rules") or ():
             mine = self._host(_host_of(rule))
             mine.default = mine.default or default
+
+    def add_canary(self, ingress: Object, opts: Options) -> None:
+        """Each of its paths joins the same path of an Ingress that is none; a path without one is nobody's."""
+        namespace, where = ingress["metadata"]["namespace"], _where(ingress)
+        for host, path in _paths(ingress.get("spec") or {}):
+            canary = Canary(self._backend(namespace, path.get("backend") or {}, opts), opts, where)
+            text, kind = path.get("path") or "/", path.get("pathType") or "ImplementationSpecific"
+            routes = self._hosts[host].routes if host in self._hosts else []
+            for index, route in enumerate(routes):
+                same = route.path == text and (route.kind == kind or (route.kind == "Regex" and kind != "Exact"))
+                if same and route.canary is None and route.ingress.partition("/")[0] == namespace:
+                    routes[index] = replace(route, canary=canary)
+                    break
+            else:
+                message = f"canary: no other Ingress has the path {text} of host {host or '*'}"
+                self._complaints.append(Complaint(where, message))
+
+    def _users(self, namespace: str, where: str, opts: Options) -> Users | None:
+        if not opts.auth_type:
+            return None
+        owner, slash, name = opts.auth_secret.rpartition("/")
+        try:
+            if slash and owner != namespace:
+                raise ValueError("a Secret of another namespace is not used")
+            secret = self._view.auth_secret(namespace, name)
+            if not name or secret is None:
+                raise ValueError("there is no such Secret")
+            return read_users(secret, opts.auth_secret_type, opts.auth_realm)
+        except ValueError as error:
+            self._complaints.append(Complaint(where, f"auth-secret {opts.auth_secret!r}: {error}"))
+            return Users(opts.auth_realm, usable=False)
 
     def table(self) -> RouteTable:
         hosts = {host: HostRoutes(found.routes, found.default) for host, found in self._hosts.items()}
@@ -135,7 +199,7 @@ class _Building:
             if not secret:
                 continue
             if not self._view.has_certificate(namespace, secret):
-                self._complaints.append(f"Ingress {where}: no certificate in Secret {namespace}/{secret}")
+                self._complaints.append(Complaint(where, f"no certificate in Secret {namespace}/{secret}"))
                 continue
             for host in hosts or [_host_of(rule) for rule in spec.get("rules") or ()]:
                 self._certificates.setdefault(host, f"{namespace}/{secret}")
@@ -151,7 +215,7 @@ class _Building:
                     raise re.error("too long")
                 pattern = re.compile(text if text.startswith("^") else "^" + text, re.IGNORECASE | re.DOTALL)
             except (re.error, OverflowError, RecursionError) as error:
-                self._complaints.append(f"Ingress {where}: path {text!r} is no regular expression: {error}")
+                self._complaints.append(Complaint(where, f"path {text!r} is no regular expression: {error}"))
                 return None
             kind = "Regex"
         backend = self._backend(namespace, path.get("backend") or {}, opts)

@@ -17,8 +17,8 @@ from panal.informer import Applied, Delta, Informer, key_of
 from panal.resources import ENDPOINTSLICES, INGRESSCLASSES, INGRESSES, SECRETS, SERVICES
 from panal.workqueue import WorkQueue
 
-from .build import SERVICE_NAME_LABEL, Selection, build, selects, services_of
-from .routes import RouteTable
+from .build import SERVICE_NAME_LABEL, Selection, build, selects, services_of, wants_auth_secrets
+from .routes import Complaint, RouteTable
 from .tls import BadCertificate, key_pair
 
 Object = dict[str, Any]
@@ -48,6 +48,7 @@ class Watched:
     services: Informer
     endpoint_slices: Informer
     secrets: Informer
+    auth_secrets: Informer
     slices_of: dict[Key, dict[Key, Object]] = field(default_factory=dict)
 
     def service(self, namespace: str, name: str) -> Mapping[str, Any] | None:
@@ -62,6 +63,9 @@ class Watched:
             return found is not None and bool(key_pair(found))
         except BadCertificate:
             return False
+
+    def auth_secret(self, namespace: str, secret: str) -> Mapping[str, Any] | None:
+        return self.auth_secrets.get(namespace, secret)
 
     def slice_changed(self, delta: Delta) -> set[Key]:
         """Take in a change; returns the Services it is about."""
@@ -90,6 +94,11 @@ def _slim(obj: Object) -> Object:
     return obj
 
 
+async def _watch_when(wanted: asyncio.Event, informer: Informer) -> None:
+    await wanted.wait()
+    await informer.run()
+
+
 class IngressController:
     """Watches, builds, and hands each new table to `apply`."""
 
@@ -106,13 +115,15 @@ class IngressController:
             Informer(client, SERVICES, transform=_slim),
             Informer(client, ENDPOINTSLICES, transform=_slim),
             Informer(client, SECRETS, field_selector="type=kubernetes.io/tls", transform=_slim),
+            Informer(client, SECRETS, field_selector="type=Opaque", transform=_slim),
         )
         self._events = Recorder(client, "panal-ingress-controller", host)
         self._wanted: set[Key] = set()
         """The Services that our Ingresses name: changes of others are nobody's business."""
         self._dirty = asyncio.Event()
         self._secrets_wanted = asyncio.Event()
-        self._complaints: frozenset[str] = frozenset()
+        self._auth_wanted = asyncio.Event()
+        self._complaints: frozenset[Complaint] = frozenset()
         self._statuses: WorkQueue[Key] = WorkQueue()
         self.synced = asyncio.Event()
 
@@ -121,7 +132,8 @@ class IngressController:
         self._classes.subscribe(lambda _: self._everything_changed())
         self.view.services.subscribe(self._service_changed)
         self.view.endpoint_slices.subscribe(self._slice_changed)
-        self.view.secrets.subscribe(lambda _: self._dirty.set())
+        for secrets in (self.view.secrets, self.view.auth_secrets):
+            secrets.subscribe(lambda _: self._dirty.set())
         first = (self._ingresses, self._classes, self.view.services, self.view.endpoint_slices)
         try:
             await self._watch(first)
@@ -132,7 +144,8 @@ class IngressController:
         async with asyncio.TaskGroup() as group:
             for informer in first:
                 group.create_task(informer.run(), name=f"watch {informer.resource.plural}")
-            group.create_task(self._watch_secrets(), name="watch secrets")
+            for wanted, secrets in self._secret_watches():
+                group.create_task(_watch_when(wanted, secrets), name="watch secrets")
             for informer in first:
                 await informer.synced()
             group.create_task(self._follow(), name="build tables")
@@ -149,21 +162,18 @@ class IngressController:
         classes = list(self._classes.all())
         return [ingress for ingress in self._ingresses.all() if selects(self._selection, ingress, classes)]
 
-    async def _watch_secrets(self) -> None:
-        """Only once an Ingress asks for TLS: without one, no Secret is ever read."""
-        await self._secrets_wanted.wait()
-        await self.view.secrets.run()
+    def _secret_watches(self) -> Sequence[tuple[asyncio.Event, Informer]]:
+        """Only once an Ingress asks for TLS, or for passwords: without one, no Secret is ever read."""
+        return ((self._secrets_wanted, self.view.secrets), (self._auth_wanted, self.view.auth_secrets))
 
     async def _follow(self) -> None:
         while True:
             self._dirty.clear()
             ingresses = self._mine()
-            if (
-                any((ingress.get("spec") or {}).get("tls") for ingress in ingresses)
-                and not self._secrets_wanted.is_set()
-            ):
-                self._secrets_wanted.set()
-                await self.view.secrets.synced()
+            if any((ingress.get("spec") or {}).get("tls") for ingress in ingresses):
+                await self._have(self._secrets_wanted, self.view.secrets)
+            if any(wants_auth_secrets(ingress) for ingress in ingresses):
+                await self._have(self._auth_wanted, self.view.auth_secrets)
             self._wanted = {service for ingress in ingresses for service in services_of(ingress)}
             table = build(ingresses, self.view)
             self._apply(table)
@@ -171,17 +181,21 @@ class IngressController:
             self.synced.set()
             await self._dirty.wait()
 
-    async def _have_secrets(self) -> None:
-        """Secrets are read from now on; the first table with TLS waits for them, but not for ever."""
-        if not self._secrets_wanted.is_set():
-            self._secrets_wanted.set()
+    async def _have(self, wanted: asyncio.Event, secrets: Informer) -> None:
+        """Secrets are read from now on; the first table that needs them waits for them, but not for ever."""
+        if not wanted.is_set():
+            wanted.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.view.secrets.synced(), PATIENCE)
+                await asyncio.wait_for(secrets.synced(), PATIENCE)
 
     def _complain(self, table: RouteTable) -> None:
+        """Each once, in the log and as an event of the Ingress."""
         complaints = frozenset(table.complaints)
-        for complaint in sorted(complaints - self._complaints):
+        for complaint in sorted(complaints - self._complaints, key=str):
             _log.warning("%s", complaint)
+            namespace, _, name = complaint.ingress.partition("/")
+            if (ingress := self._ingresses.get(namespace, name)) is not None:
+                self._events.event(ingress, "Warning", complaint.reason, complaint.message)
         self._complaints = complaints
 
     # Changes.

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+from . import passing
 from .exchange import Exchange
 from .forwarding import Peer, own_answer, redirect, request_id_of
 from .heads import MAX_HEAD, BadMessage, Request, parse_request, plain_path
 from .proxy import Proxy
+from .routes import Address, Route
 
 MAX_AHEAD = 64 * 1024
 """Bytes of later requests kept while one is being answered."""
@@ -63,14 +65,14 @@ class Downstream(asyncio.Protocol):
             self.client = str(peer[0]), int(peer[1])
             self.peer = Peer(str(peer[0]).encode(), self.peer.scheme, self.peer.port)
         if self.proxy.admit(self):
-            self._wait(self.proxy.timeouts.head)
+            self.wait(self.proxy.timeouts.head)
         else:
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is not None and exchange.tunnel:
-            self._wait(self.proxy.timeouts.tunnel)
+            self.wait(self.proxy.timeouts.tunnel)
             exchange.client_tunnelled(data)
             return
         self._data = self._data + data if self._data else data
@@ -129,7 +131,7 @@ class Downstream(asyncio.Protocol):
             return False
         data, self._data = self._data, b""
         if not exchange.over:
-            self._wait(self.proxy.timeouts.body)
+            self.wait(self.proxy.timeouts.body)
         used = exchange.client_data(data)
         self._data = data[used:] if used < len(data) else b""
         return bool(self._data)
@@ -149,7 +151,7 @@ class Downstream(asyncio.Protocol):
             if len(data) > MAX_HEAD:
                 raise BadMessage(431 if b"\r\n" in data else 414, "request head too large")
             if self._deadline == 0.0:
-                self._wait(self.proxy.timeouts.head)
+                self.wait(self.proxy.timeouts.head)
             return False
         self._data = data[cut:]
         self._begin(parse_request(data[:cut]), cut)
@@ -168,16 +170,15 @@ class Downstream(asyncio.Protocol):
         if (moved := redirect(request, route, self.peer.scheme)) is not None:
             exchange.answer(*moved)
             return
-        limit = route.options.body_size
-        if limit and isinstance(request.framing, int) and request.framing > limit:
-            exchange.answer(413)
-            return
-        endpoints = proxy.turn(route.backend)
+        if route.plain or passing.may_pass(self, exchange, route, plain):
+            self.forward(exchange, route, plain, proxy.turn(route.backend))
+
+    def forward(self, exchange: Exchange, route: Route, plain: str, endpoints: list[Address]) -> None:
         if not endpoints:
             exchange.answer(503)
             return
-        self._wait(route.options.read_timeout)
-        exchange.forward(route, route.rewritten(request.path, plain), endpoints)
+        self.wait(route.options.read_timeout)
+        exchange.forward(route, route.rewritten(exchange.request.path, plain), endpoints)
 
     def _refuse(self, error: BadMessage) -> None:
         """Answer what can't be understood and close: what follows can't be understood either."""
@@ -212,7 +213,13 @@ class Downstream(asyncio.Protocol):
         """Something has come from the backend."""
         exchange = self._exchange
         if exchange is not None and exchange.route is not None:
-            self._wait(self.proxy.timeouts.tunnel if exchange.tunnel else exchange.route.options.read_timeout)
+            self.wait(self.proxy.timeouts.tunnel if exchange.tunnel else exchange.route.options.read_timeout)
+
+    def sending(self) -> None:
+        """The backend doesn't take what it is sent."""
+        exchange = self._exchange
+        if exchange is not None and exchange.route is not None and not exchange.tunnel and not exchange.status:
+            self.wait(exchange.route.options.send_timeout)
 
     def tunnel(self) -> None:
         """The connection belongs to another protocol now; what has come already is the first of it."""
@@ -229,7 +236,7 @@ class Downstream(asyncio.Protocol):
             self.next()
             return
         # The rest of the request is read and thrown away: closing now could destroy the answer on its way.
-        self._wait(self.proxy.timeouts.linger)
+        self.wait(self.proxy.timeouts.linger)
         self.pause(False)
         if not exchange.keep_alive and self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
@@ -240,7 +247,7 @@ class Downstream(asyncio.Protocol):
         if exchange is None or not exchange.keep_alive or self.proxy.closing:
             self.close()
             return
-        self._wait(self.proxy.timeouts.keep_alive)
+        self.wait(self.proxy.timeouts.keep_alive)
         self.pause(False)
         if self._data:
             self._deadline = 0.0
@@ -265,7 +272,7 @@ class Downstream(asyncio.Protocol):
 
     # Time.
 
-    def _wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Allow `seconds` from now for whatever comes next. One timer, moved only when it must fire earlier."""
         self._deadline = self._clock() + seconds
         if self._timer is None or self._timer.when() > self._deadline:

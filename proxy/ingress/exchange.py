@@ -13,6 +13,7 @@ from panal.tasks import spawn
 
 from . import accesslog
 from .bodies import Body
+from .canaries import set_cookie, token
 from .forwarding import own_answer, request_head, response_head, upgrade_head
 from .heads import BadMessage, Request, Response, parse_response
 from .routes import Address, Route
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from .downstream import Downstream
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-MAX_TRIES = 3
-"""Endpoints tried for one request, as ingress-nginx' proxy-next-upstream-tries."""
 MAX_PENDING = 64 * 1024
 """Bytes of a body held back while the connection is being opened."""
 
@@ -36,8 +35,8 @@ class Exchange:
 
     __slots__ = (
         "_body_size", "_client", "_head", "_head_only", "_path", "_pending", "_response", "_response_body",
-        "_tries", "_upstream", "address", "backend", "body", "id", "keep_alive", "over", "received", "request", "route",
-        "sent", "started", "status", "trail", "tunnel", "upstream_status",
+        "_tries", "_upstream", "added", "address", "backend", "body", "id", "keep_alive", "over", "received",
+        "replaced", "request", "route", "sent", "session", "started", "status", "trail", "tunnel", "upstream_status",
     )  # fmt: skip
 
     def __init__(self, client: Downstream, request: Request, request_id: bytes, started: float) -> None:
@@ -52,6 +51,8 @@ class Exchange:
         self._response_body: Body | None = None
         self._tries: list[Address] = []
         self._upstream: Upstream | None = None
+        self.added = b""
+        """Header lines for the final answer."""
         self.address: Address | None = None
         self.backend = ""
         self.body = Body(request.framing)
@@ -59,9 +60,13 @@ class Exchange:
         self.keep_alive = request.keep_alive
         self.over = False
         self.received = 0
+        self.replaced: frozenset[bytes] = frozenset()
+        """Headers of the backend's answer that are left out."""
         self.request = request
         self.route: Route | None = None
         self.sent = 0
+        self.session: Address | None = None
+        """The endpoint that the client's cookie names."""
         self.started = started
         self.status = 0
         self.trail = trail_of(request_id)
@@ -75,10 +80,10 @@ class Exchange:
         """Send the request to the first of `tries` that takes it."""
         self.route, self.backend = route, route.backend.name
         self._path = path
-        self._tries = tries[:MAX_TRIES]
+        self._tries = tries[: route.options.next_upstream_tries or None]
         self._attempt()
 
-    def answer(self, status: int, location: bytes | None = None) -> None:
+    def answer(self, status: int, location: bytes | None = None, added: bytes = b"") -> None:
         """Answer without a backend. Where the rest of the request's body would still come, the connection ends."""
         self._let_go()
         if not self.body.done:
@@ -87,7 +92,10 @@ class Exchange:
             self._client.abort()
             return
         self.status = status
-        self._send(own_answer(status, keep_alive=self.keep_alive, head_only=self._head_only, location=location))
+        added = self.added + added if self.added else added
+        self._send(
+            own_answer(status, keep_alive=self.keep_alive, head_only=self._head_only, location=location, added=added)
+        )
         self._finish()
 
     def client_data(self, data: bytes) -> int:
@@ -169,7 +177,7 @@ class Exchange:
         _log.warning("%s: endpoint %s:%d: %s", self.backend, address[0], address[1], why)
         if self.trail is not None:
             self.trail.refused.append((address, why))
-        if self._tries:
+        if self._tries and self._is_condition("timeout" if status == 504 else "error"):
             self._attempt()
         else:
             self.answer(status)
@@ -202,6 +210,11 @@ class Exchange:
             return False
         if response.status < 200:
             return self._interim(response)
+        if self._tries and self._is_condition(f"http_{response.status}") and self._is_repeatable():
+            self._log_failure(f"answered {response.status}")
+            self._let_go()
+            self._attempt()
+            return False
         self._response = response
         self.status = self.upstream_status = response.status
         self._response_body = Body(0) if self._head_only else Body(response.framing)
@@ -217,7 +230,24 @@ class Exchange:
         if endless or dechunked or (not self.body.done and request.expects_continue) or self._client.proxy.closing:
             self.keep_alive = False
         # Goes out with the first of the body, in one write.
-        self._head = response_head(response, minor=request.minor, keep_alive=self.keep_alive, dechunked=dechunked)
+        self._head = response_head(
+            response, minor=request.minor, keep_alive=self.keep_alive, dechunked=dechunked, added=self._added(),
+            replaced=self.replaced,
+        )  # fmt: skip
+
+    def _added(self) -> bytes:
+        """With the cookie that names who has answered, where the session has none or its endpoint is gone."""
+        route, address = self.route, self.address
+        if route is None or not route.options.affinity or address is None or address == self.session:
+            return self.added
+        if self.session is not None and not route.options.cookie_change_on_failure:
+            return self.added
+        proxy = self._client.proxy
+        secure = self._client.peer.scheme == b"https"
+        cookie = set_cookie(
+            route.options, token(self.backend, address), route.path, secure=secure, now=proxy.wall_clock()
+        )
+        return self.added + cookie
 
     def _interim(self, response: Response) -> bool:
         if response.status == 101:
@@ -278,15 +308,24 @@ class Exchange:
 
     def upstream_paused(self, paused: bool) -> None:
         self._client.pause(paused)
+        if paused:
+            self._client.sending()
 
     def _may_retry(self, upstream: Upstream | None) -> bool:
         """A kept connection may have been closed by the backend just as the request was sent: once more, anew."""
-        if self.request.framing != 0 or self.request.method not in IDEMPOTENT or self.address is None:
+        if self.address is None or not self._is_repeatable():
             return False
         if upstream is not None and not upstream.fresh:
             self._tries.insert(0, self.address)
             return True
-        return bool(self._tries)
+        return bool(self._tries) and self._is_condition("error")
+
+    def _is_repeatable(self) -> bool:
+        """Whether sending it twice does no harm, and there is nothing of a body that has gone already."""
+        return self.request.framing == 0 and (self.request.method in IDEMPOTENT or self._is_condition("non_idempotent"))
+
+    def _is_condition(self, name: str) -> bool:
+        return self.route is not None and name in self.route.options.next_upstream
 
     def _broken(self, why: str) -> None:
         self._log_failure(why)

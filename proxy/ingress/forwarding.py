@@ -11,6 +11,7 @@ from .routes import Route
 _SET_BY_US = frozenset({
     b"host", b"x-request-id", b"x-real-ip", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port",
     b"x-forwarded-proto", b"x-forwarded-scheme", b"x-scheme", b"x-original-forwarded-for", b"x-forwarded-prefix",
+    b"forwarded",
 })  # fmt: skip
 _TRUSTED = (b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
 
@@ -44,14 +45,17 @@ def request_head(
         if original:
             forwarded_for = original + b", " + peer.address
         host, port, proto = (seen.get(n) or own for n, own in zip(_TRUSTED, (host, port, proto), strict=True))
+    forwarded = _forwarded(peer, request.authority)
+    if trust_forwarded and (before := seen.get(b"forwarded")):
+        forwarded = before + b", " + forwarded
     vhost = route.options.upstream_vhost
     lines = [
         b"%b %b HTTP/1.1\r\nHost: %b\r\nX-Request-ID: %b\r\nX-Real-IP: %b\r\nX-Forwarded-For: %b\r\n"
         b"X-Forwarded-Host: %b\r\nX-Forwarded-Port: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Scheme: %b\r\n"
-        b"X-Scheme: %b\r\n"
+        b"X-Scheme: %b\r\nForwarded: %b\r\n"
         % (
             request.method, path, vhost.encode() if vhost else request.authority, request_id, peer.address,
-            forwarded_for, host, port, proto, proto, proto,
+            forwarded_for, host, port, proto, proto, proto, forwarded,
         ),
         *kept,
     ]  # fmt: skip
@@ -65,14 +69,28 @@ def request_head(
     return b"".join(lines)
 
 
+def _forwarded(peer: Peer, authority: bytes) -> bytes:
+    """One element of Forwarded (RFC 7239); an authority holds nothing that could end a quoted string."""
+    client = b'"[' + peer.address + b']"' if b":" in peer.address else peer.address
+    return b'for=%b;host="%b";proto=%b' % (client, authority, peer.scheme)
+
+
 def request_id_of(request: Request) -> bytes | None:
     """The id the client gave the request, if it is a sensible one."""
     return request.request_id if 0 < len(request.request_id) <= 128 else None
 
 
-def response_head(response: Response, *, minor: int, keep_alive: bool, dechunked: bool = False) -> bytes:
-    """The head for the client, who speaks HTTP/1.`minor`."""
-    drop = response.drop
+def response_head(
+    response: Response,
+    *,
+    minor: int,
+    keep_alive: bool,
+    dechunked: bool = False,
+    added: bytes = b"",
+    replaced: frozenset[bytes] = frozenset(),
+) -> bytes:
+    """The head for the client, who speaks HTTP/1.`minor`: without the headers `replaced`, with the lines `added`."""
+    drop = response.drop | replaced if replaced else response.drop
     lines = [b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason)]
     for lower, (name, value) in zip(response.lower, response.headers, strict=True):
         if lower not in drop and not (dechunked and lower == b"transfer-encoding"):
@@ -82,7 +100,7 @@ def response_head(response: Response, *, minor: int, keep_alive: bool, dechunked
             lines.append(b"Connection: close\r\n")
         elif not minor:
             lines.append(b"Connection: keep-alive\r\n")
-    lines.append(b"\r\n")
+    lines.append(added + b"\r\n")
     return b"".join(lines)
 
 
@@ -93,8 +111,13 @@ def upgrade_head(response: Response) -> bytes:
     return b"".join([*lines, b"\r\n"])
 
 
-def own_answer(status: int, *, keep_alive: bool, head_only: bool = False, location: bytes | None = None) -> bytes:
-    """An answer of the proxy itself: an error's page, or a redirect."""
+def own_answer(
+    status: int, *, keep_alive: bool, head_only: bool = False, location: bytes | None = None, added: bytes = b""
+) -> bytes:
+    """An answer of the proxy itself: an error's page, a redirect, or 204. `added` are whole header lines."""
+    if status == 204:
+        connection = b"" if keep_alive else b"Connection: close\r\n"
+        return b"HTTP/1.1 204 No Content\r\n" + added + connection + b"\r\n"
     phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     title = f"{status} {phrase}"
     body = (
@@ -104,6 +127,7 @@ def own_answer(status: int, *, keep_alive: bool, head_only: bool = False, locati
     lines = [f"HTTP/1.1 {title}\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n".encode()]
     if location is not None:
         lines.append(b"Location: " + location + b"\r\n")
+    lines.append(added)
     lines.append(b"Connection: keep-alive\r\n\r\n" if keep_alive else b"Connection: close\r\n\r\n")
     return b"".join(lines) + (b"" if head_only else body)
 
@@ -118,9 +142,9 @@ def redirect(request: Request, route: Route, scheme: bytes) -> tuple[int, bytes]
     """The status and location of the redirect that a route asks for, if it does."""
     options = route.options
     if options.permanent_redirect:
-        return 301, options.permanent_redirect.encode()
+        return options.permanent_redirect_code, options.permanent_redirect.encode()
     if options.temporal_redirect:
-        return 302, options.temporal_redirect.encode()
+        return options.temporal_redirect_code, options.temporal_redirect.encode()
     if scheme == b"http" and (options.force_ssl_redirect or (route.tls and options.ssl_redirect)) and request.host:
         return 308, b"https://" + request.host + request.path
     if options.app_root and request.path == b"/":

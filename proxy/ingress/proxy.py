@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from .forwarding import Peer
 from .routes import Address, Backend, RouteTable
 from .traces import Traces
 from .upstreams import Pool
+from .users import Passwords
 
 if TYPE_CHECKING:
     from .downstream import Downstream, Timeouts
@@ -49,7 +51,11 @@ class Proxy:
         self._all_left: asyncio.Event | None = None
         """Set while closing, when the last connection is gone."""
         self._turns: dict[str, int] = {}
-        self._random = (rng or random.Random()).getrandbits
+        rng = rng or random.Random()
+        self._random = rng.getrandbits
+        self.draw: Callable[[], float] = rng.random
+        self.wall_clock: Callable[[], float] = time.time
+        self.passwords = Passwords()
         self.traces = Traces()
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .annotations import DEFAULT, Options
+from .users import Users
 
 PathType = Literal["Exact", "Prefix", "ImplementationSpecific", "Regex"]
 Address = tuple[str, int]
@@ -31,6 +32,15 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """Where some of a path's requests go instead, as the annotations of another Ingress say."""
+
+    backend: Backend
+    options: Options
+    ingress: str
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One path of one host."""
 
@@ -43,6 +53,14 @@ class Route:
     tls: bool = False
     """The Ingress names this host under `tls`: plain requests are redirected."""
     pattern: re.Pattern[str] | None = None
+    users: Users | None = None
+    """Who may come; None: everybody."""
+    canary: Canary | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Nothing about it needs to be looked at but where it leads."""
+        return self.options is DEFAULT and self.canary is None
 
     def rewritten(self, path: bytes, plain: str) -> bytes:
         """The path (with query) to ask the backend for."""
@@ -118,6 +136,20 @@ def _matches(route: Route, path: str) -> bool:
     return path.startswith(route.path)
 
 
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that can't be served as an Ingress asks."""
+
+    ingress: str
+    """NAMESPACE/NAME."""
+    message: str
+    reason: str = "Ignored"
+    """`Rejected`: nothing of the Ingress is served."""
+
+    def __str__(self) -> str:
+        return f"Ingress {self.ingress}: {self.message}"
+
+
 @dataclass(frozen=True)
 class RouteTable:
     """All routes. Hosts are in lower case; a wildcard stands for exactly one label (Ingress v1)."""
@@ -131,8 +163,8 @@ class RouteTable:
     """The Secret (NAMESPACE/NAME) of each host under `tls`; keys may be wildcards `*.example.org`."""
     backends: frozenset[Address] = frozenset()
     """Every address requests may go to: connections kept to others are closed."""
-    complaints: tuple[str, ...] = ()
-    """What is wrong with the objects, one sentence each."""
+    complaints: tuple[Complaint, ...] = ()
+    """What is wrong with the objects."""
 
     def find(self, host: str, path: str) -> Route | None:
         """The route of a request: None is 404. A host with rules of its own never falls back to those without one."""

@@ -132,3 +132,7 @@ def saying(response: bytes, heard: list[bytes] | None = None, *, keep: bool = Tr
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 GET = b"GET / HTTP/1.1\r\nHost: a.com\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: a.com\r\nConnection: close\r\n\r\n"
+
+
+def status(said: bytes) -> int:
+    return int(said.split(b" ", 2)[1])
