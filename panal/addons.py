@@ -73,12 +73,13 @@ def _own_field(variable: str, path: str) -> Object:
 def _apiserver(config: ClusterConfig, paths: ClusterPaths) -> Object:
     address, pki = config.control_plane.address, paths.pki
     first, last = config.node_ports
+    edge = config.network != "machine"  # there, the address of the LAN is one of the machine's own
     probe = {"httpGet": {"host": address, "path": "/livez", "port": 6443, "scheme": "HTTPS"}, "timeoutSeconds": 15}
     return _static_pod(
         "kube-apiserver",
         [
             f"--advertise-address={address}",
-            f"--bind-address={address}",
+            f"--bind-address={address if edge else '0.0.0.0'}",
             "--secure-port=6443",
             f"--data-dir={paths.store}",
             f"--client-ca-file={pki}/ca.crt",
@@ -92,12 +93,12 @@ def _apiserver(config: ClusterConfig, paths: ClusterPaths) -> Object:
             f"--kubelet-client-certificate={pki}/apiserver-kubelet-client.crt",
             f"--kubelet-client-key={pki}/apiserver-kubelet-client.key",
             f"--kubelet-certificate-authority={pki}/ca.crt",
-            f"--edge-socket={paths.edge_socket}",
+            *([f"--edge-socket={paths.edge_socket}"] if edge else []),
         ],
         {
             "store": (paths.store, "DirectoryOrCreate", False),
             "pki": (pki, "Directory", True),
-            "edge": (paths.edge_socket, "Socket", False),
+            **({"edge": (paths.edge_socket, "Socket", False)} if edge else {}),
         },
         resources={"requests": {"cpu": "250m"}},
         livenessProbe={**probe, "failureThreshold": 8, "periodSeconds": 10, "initialDelaySeconds": 10},

@@ -56,15 +56,15 @@ def secret_name(token_id: str) -> str:
     return f"bootstrap-token-{token_id}"
 
 
-def secret(token: str, description: str, expires: datetime.datetime | None) -> Object:
-    """The Secret that makes the token good, until `expires` if given."""
+def secret(token: str, description: str, expires: datetime.datetime | None, group: str = JOINERS) -> Object:
+    """The Secret that makes the token good, until `expires` if given; who shows it is in `group`."""
     token_id, hidden = split(token)
     data = {
         "token-id": token_id,
         "token-secret": hidden,
         "usage-bootstrap-authentication": "true",
         "usage-bootstrap-signing": "true",
-        "auth-extra-groups": JOINERS,
+        "auth-extra-groups": group,
         **({"description": description} if description else {}),
         **({"expiration": expires.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} if expires else {}),
     }

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import orjson
 
-NetworkKind = Literal["netns", "loopback"]
+NetworkKind = Literal["netns", "loopback", "machine"]
 ProxyMode = Literal["netfilter", "userspace"]
 RuntimeKind = Literal["namespaces", "plain"]
 
@@ -127,6 +127,18 @@ class Joined:
 
 
 @dataclass(frozen=True)
+class Alone:
+    """What a machine must know that is one host of the LAN, in the `machine` network."""
+
+    host: str
+    """Its name on the LAN."""
+    join: str = ""
+    """A folder that the hosts share: the control plane writes there how to join, the others read it."""
+    manifests: str = ""
+    """A folder of manifests that the control plane applies once it is up; "": none."""
+
+
+@dataclass(frozen=True)
 class ClusterConfig:
     """A whole cluster. Addresses are already those of the chosen network (127.x.y.z in `loopback`)."""
 
@@ -155,6 +167,18 @@ class ClusterConfig:
     """Where machines that join reach this one; None: nobody but this machine does."""
     joined: Joined | None = None
     """None where the control plane is here."""
+    alone: Alone | None = None
+    """In the `machine` network: this machine is one host of the LAN. None: all of them run here."""
+
+    @property
+    def host(self) -> str:
+        """Which host of the LAN this machine is; "": all of them run here."""
+        return self.alone.host if self.alone is not None else ""
+
+    @property
+    def nodes_here(self) -> tuple[NodeSpec, ...]:
+        """The nodes that run on this machine."""
+        return tuple(node for node in self.nodes if self.host in ("", node.name))
 
     @property
     def control_plane(self) -> NodeSpec:
@@ -228,6 +252,7 @@ def load_cluster(path: Path) -> ClusterConfig:
             "forward_proxy": None if proxy is None else _forward_proxy(proxy),
             "listen": Listen(**raw["listen"]) if raw.get("listen") else None,
             "joined": Joined(**raw["joined"]) if raw.get("joined") else None,
+            "alone": Alone(**raw["alone"]) if raw.get("alone") else None,
         }
     )
 

@@ -83,6 +83,34 @@ def rights() -> list[Object]:
     ]
 
 
+LAN_GROUP = "panal:lan"
+"""Of the load balancer and the DNS server: what it may do is in panal/addons.py."""
+LAN_JOINERS = "system:bootstrappers:panal:lan-token"
+
+
+def lan_rights() -> list[Object]:
+    """Who shows a token of LAN_JOINERS may ask for the certificate of one of the LAN's own hosts, and gets it."""
+    client = {
+        "apiGroups": ["certificates.k8s.io"],
+        "resources": ["certificatesigningrequests/lanclient"],
+        "verbs": ["create"],
+    }
+    approve = {
+        "apiGroups": ["certificates.k8s.io"],
+        "resources": ["signers"],
+        "resourceNames": ["kubernetes.io/kube-apiserver-client"],
+        "verbs": ["approve"],
+    }
+    joiners, manager = ("Group", LAN_JOINERS), ("User", "system:kube-controller-manager")
+    return [
+        _binding("panal:lan-bootstrap", "system:node-bootstrapper", joiners),
+        _role("panal:lanclient", [client]),
+        _binding("panal:lanclient", "panal:lanclient", joiners),
+        _role("panal:lanclient-approver", [approve]),
+        _binding("panal:lanclient-approver", "panal:lanclient-approver", manager),
+    ]
+
+
 def configuration(config: ClusterConfig, paths: ClusterPaths, version: str) -> Object:
     """What a machine must know to make a node of this cluster."""
     facts = {

@@ -160,6 +160,8 @@ def node_server(config: ClusterConfig) -> str:
 def create(config: ClusterConfig, paths: ClusterPaths, now: datetime.datetime) -> Authority:
     """Make everything a new cluster needs: certificates, service account keys and kubeconfigs. Raises OSError.
 
+    In the `machine` network others join with certificates of their own: only this machine's node gets any.
+
     Files: pki/{ca,apiserver,apiserver-kubelet-client}.{crt,key}, pki/sa.{key,pub}, the kubeconfigs admin.conf (through
     the machine's 127.0.0.1), controller-manager.conf, scheduler.conf, lb.conf, dns.conf, and for every node
     nodes/NAME/kubeconfig and nodes/NAME/pki/kubelet.{crt,key}.
@@ -212,9 +214,10 @@ def create(config: ClusterConfig, paths: ClusterPaths, now: datetime.datetime) -
     )
     user(paths.root / "controller-manager.conf", server, context, "system:kube-controller-manager", [])
     user(paths.root / "scheduler.conf", server, context, "system:kube-scheduler", [])
-    user(paths.root / "lb.conf", server, context, "panal:load-balancer", ["panal:lan"])
-    user(paths.root / "dns.conf", server, context, "panal:external-dns", ["panal:lan"])
-    for node in config.nodes:
+    if not config.host:
+        user(paths.root / "lb.conf", server, context, "panal:load-balancer", ["panal:lan"])
+        user(paths.root / "dns.conf", server, context, "panal:external-dns", ["panal:lan"])
+    for node in config.nodes_here:
         place = paths.node(node.name)
         user(place.kubeconfig, server, context, f"system:node:{node.name}", ["system:nodes"])
         serving = authority.server(f"system:node:{node.name}", [node.name, node.address], now, ["system:nodes"])

@@ -16,6 +16,7 @@ PURE = (
     "panal/selectors.py",
     "panal/bootstraptoken.py",
     "agents/kubelet/decide.py",
+    "agents/network/routes.py",
     "agents/kubelet/status.py",
     "agents/kubelet/backoff.py",
     "controlplane/apiserver/apply.py",

@@ -21,6 +21,7 @@ from .refused import Refused
 
 CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING = "kubernetes.io/kubelet-serving"
+NODES = "system:nodes"
 SIGNED_WITHIN = 20.0
 """Seconds the controller manager has to sign; it takes some milliseconds."""
 REQUESTS = resource("certificatesigningrequests")
@@ -28,8 +29,8 @@ REQUESTS = resource("certificatesigningrequests")
 Object = dict[str, Any]
 
 
-def request(node: str, hosts: Sequence[str] = ()) -> tuple[bytes, bytes]:
-    """A new P-256 key and a PKCS#10 request (RFC 2986) for the node, both PEM."""
+def request(name: str, hosts: Sequence[str] = (), group: str = NODES) -> tuple[bytes, bytes]:
+    """A new P-256 key and a PKCS#10 request (RFC 2986) for the node, or the user of another group, both PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,8 +39,8 @@ def request(node: str, hosts: Sequence[str] = ()) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{node}"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{name}" if group == NODES else name),
         ]
     )
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
@@ -76,10 +77,10 @@ def signing_request(name: str, signer: str, pem: bytes, seconds: int | None = No
 
 
 async def certificate(
-    client: Client, signer: str, node: str, hosts: Sequence[str] = (), seconds: int | None = None
+    client: Client, signer: str, who: str, hosts: Sequence[str] = (), seconds: int | None = None, group: str = NODES
 ) -> Pair:
     """Ask, and wait for the answer. Raises Refused, StatusError, Unreachable."""
-    key, pem = request(node, hosts)
+    key, pem = request(who, hosts, group)
     name = f"node-csr-{secrets.token_hex(16)}"
     asked = await client.create(REQUESTS, signing_request(name, signer, pem, seconds))
     try:

@@ -1,7 +1,8 @@
 """The network's contract: addresses for hosts, nodes and pods, and where a process must be started to have one.
 
 `netns` gives every host and pod a network namespace; `loopback` gives them addresses of 127/8 in the machine's own
-network. A `Space` is what the spawner needs to start a process there.
+network; in `machine`, this machine is one of the LAN's hosts, and only its pods need namespaces. A `Space` is what the
+spawner needs to start a process there.
 """
 
 from __future__ import annotations

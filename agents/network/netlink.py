@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from panal import linux
 
 NETLINK_ROUTE = 0
-NLMSG_ERROR = 2
+NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
-RTM_NEWADDR = 20
-RTM_NEWROUTE = 24
+RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEIGH = 28
-NLM_F_REQUEST, NLM_F_ACK = 0x1, 0x4
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 NLA_F_NESTED = 0x8000
 
@@ -34,8 +34,11 @@ RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 NDA_DST, NDA_LLADDR = 1, 2
 NUD_PERMANENT = 0x80
 RT_TABLE_MAIN, RTPROT_STATIC, RTN_UNICAST = 254, 4, 1
-RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 0, 253
+RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 RTNH_F_ONLINK = 4
+
+ROUTE, ADDRESS = struct.Struct("=BBBBBBBBI"), struct.Struct("=BBBBI")
+"""struct rtmsg and struct ifaddrmsg."""
 
 BATCH = 64
 """Requests a message train holds; far below a socket's default buffers."""
@@ -44,6 +47,19 @@ BATCH = 64
 def attribute(kind: int, payload: bytes) -> bytes:
     """One attribute, padded to four bytes."""
     return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Those of a message, by kind."""
+    found: dict[int, bytes] = {}
+    offset = 0
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        if length < 4:
+            break
+        found[kind] = data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
 
 
 def string(text: str) -> bytes:
@@ -120,18 +136,66 @@ class Netlink:
         self._enqueue(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, body, f"add address {address}/{prefix}")
 
     def add_route(
-        self, destination: str, prefix: int, *, index: int, gateway: str | None = None, onlink: bool = False
+        self,
+        destination: str,
+        prefix: int,
+        *,
+        index: int,
+        gateway: str | None = None,
+        onlink: bool = False,
+        protocol: int = RTPROT_STATIC,
     ) -> None:
-        """Send `destination` by a device, by way of `gateway` if given; `onlink`: that needs no route itself."""
+        """Send `destination` by a device, by way of `gateway` if given; `onlink`: that needs no route itself.
+
+        `protocol` is the mark by which `routes` finds it again.
+        """
         scope = RT_SCOPE_LINK if gateway is None else RT_SCOPE_UNIVERSE
-        body = struct.pack(
-            "=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST,
-            RTNH_F_ONLINK if onlink else 0,
-        )  # fmt: skip
+        flags = RTNH_F_ONLINK if onlink else 0
+        body = ROUTE.pack(socket.AF_INET, prefix, 0, 0, RT_TABLE_MAIN, protocol, scope, RTN_UNICAST, flags)
         body += attribute(RTA_DST, socket.inet_aton(destination)) if prefix else b""
         body += attribute(RTA_OIF, number(index))
         body += attribute(RTA_GATEWAY, socket.inet_aton(gateway)) if gateway is not None else b""
         self._enqueue(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, f"add route {destination}/{prefix}")
+
+    def delete_route(self, destination: str, prefix: int, protocol: int) -> None:
+        """The one with this mark."""
+        body = ROUTE.pack(socket.AF_INET, prefix, 0, 0, RT_TABLE_MAIN, protocol, RT_SCOPE_NOWHERE, RTN_UNICAST, 0)
+        body += attribute(RTA_DST, socket.inet_aton(destination))
+        self._enqueue(RTM_DELROUTE, 0, body, f"delete route {destination}/{prefix}")
+
+    def routes(self, protocol: int) -> Iterator[tuple[str, str]]:
+        """(network, gateway) of this namespace's routes with this mark."""
+        for body in list(self._dump(RTM_GETROUTE, ROUTE.pack(socket.AF_INET, *[0] * 8))):
+            _, prefix, _, _, table, mark, _, _, _ = ROUTE.unpack_from(body)
+            found = attributes(body[ROUTE.size :])
+            if (table, mark) == (RT_TABLE_MAIN, protocol) and RTA_DST in found and RTA_GATEWAY in found:
+                yield f"{socket.inet_ntoa(found[RTA_DST])}/{prefix}", socket.inet_ntoa(found[RTA_GATEWAY])
+
+    def device_of(self, address: str) -> int:
+        """The number of the device that has this address. Raises OSError (EADDRNOTAVAIL) when none has."""
+        wanted = socket.inet_aton(address)
+        found = None
+        for body in list(self._dump(RTM_GETADDR, ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0))):
+            if attributes(body[ADDRESS.size :]).get(IFA_LOCAL) == wanted:
+                found = int(ADDRESS.unpack_from(body)[4])
+        if found is None:
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL), address)
+        return found
+
+    def _dump(self, kind: int, body: bytes) -> Iterator[bytes]:
+        """The bodies of what there is of that kind."""
+        self.flush()
+        self._sequence += 1
+        self._socket.send(self._frame(kind, NLM_F_REQUEST | NLM_F_DUMP, self._sequence, body))
+        while True:
+            for answer, sequence, payload in self._answers():
+                if sequence != self._sequence:
+                    continue
+                if answer == NLMSG_ERROR:
+                    self._check(payload, "list")
+                if answer in (NLMSG_DONE, NLMSG_ERROR):
+                    return
+                yield payload
 
     def add_neighbour(self, index: int, address: str, link_address: str) -> None:
         """`address` is at `link_address`, for good: nobody needs to be asked."""

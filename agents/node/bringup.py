@@ -30,6 +30,9 @@ from .control import API_ANSWERS
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds between attempts while the API server starts: it takes a fraction of a second."""
 
+NODES_WITHIN = 20.0
+"""Seconds after which the given manifests are applied although nodes are missing: pods are spread over who is there."""
+
 Object = dict[str, Any]
 _log = logging.getLogger(__name__)
 
@@ -56,11 +59,13 @@ async def bring_up(client: Client, config: ClusterConfig, paths: ClusterPaths) -
     await _patiently(lambda: client.request("GET", "/livez"))
     await _apply_all(client, addons.lan_access())
     await report(paths, API_ANSWERS, f"{node_server(config)}, here https://127.0.0.1:{config.api_port}")
+    await _invite(client, config, paths)
     async with asyncio.TaskGroup() as group:
         objects = addons.addons(config, paths)
         applying = group.create_task(_apply_all(client, objects), name="apply the addons")
         nodes = group.create_task(_nodes_ready(client, config, paths), name="wait for nodes")
         services = group.create_task(_service(client, "default", "kubernetes"), name="wait for default/kubernetes")
+        given = group.create_task(_apply_given(client, config, nodes), name="apply the given manifests")
         await services
         await report(paths, "kubernetes Service", config.kubernetes_service_ip)
         await applying
@@ -71,7 +76,39 @@ async def bring_up(client: Client, config: ClusterConfig, paths: ClusterPaths) -
         if config.ingress.enabled:
             await _deployment(client, addons.INGRESS_NAMESPACE, "ingress")
             await report(paths, "ingress controller available", f"port {config.ingress.node_port} of every node")
+        await given
     await report(paths, "usable", f"{len(config.nodes)} nodes", last=True)
+
+
+async def _invite(client: Client, config: ClusterConfig, paths: ClusterPaths) -> None:
+    """Where the other hosts are other machines: let them join."""
+    if config.alone is None:
+        return
+    from .alone import meeting
+
+    invitation, objects = meeting.invite(config, paths)
+    await _apply_all(client, objects)
+    meeting.publish(config, invitation)
+    await report(paths, "others may join", config.alone.join)
+
+
+async def _apply_given(client: Client, config: ClusterConfig, nodes: asyncio.Task[None]) -> None:
+    """What the user wants to begin with, once the nodes are there, or have been waited for long enough.
+
+    What can't be read is told, and keeps nothing else from starting.
+    """
+    if config.alone is None or not config.alone.manifests:
+        return
+    from .alone import meeting
+
+    await asyncio.wait([nodes], timeout=NODES_WITHIN)
+    try:
+        objects = meeting.manifests(Path(config.alone.manifests))
+    except (OSError, ValueError) as error:
+        _log.error("the manifests can't be applied: %s", error)
+        return
+    await _apply_all(client, objects)
+    _log.info("applied %d objects of %s", len(objects), config.alone.manifests)
 
 
 async def report(paths: ClusterPaths, stage: str, detail: str, *, last: bool = False) -> None:

@@ -17,6 +17,7 @@ KUBELET = "panal.agents.kubelet.__main__:main"
 LOAD_BALANCER = "panal.proxy.loadbalancer.__main__:main"
 EXTERNAL_DNS = "panal.controlplane.dns.external.__main__:main"
 FORWARD_PROXY = "panal.proxy.exit.__main__:main"
+NETWORK = "panal.agents.network.__main__:main"
 BRING_UP = "panal.agents.node.bringup:main"
 
 
@@ -48,8 +49,15 @@ def modules() -> list[str]:
 
 def later_modules() -> list[str]:
     """Those that the others begin with."""
-    entries = [BRING_UP, *BUNDLED.values(), LOAD_BALANCER, EXTERNAL_DNS]
+    entries = [BRING_UP, *BUNDLED.values(), LOAD_BALANCER, EXTERNAL_DNS]  # not NETWORK: few clusters have it
     return [module for module in map(_module, entries) if module not in modules()]
+
+
+def modules_of(config: ClusterConfig, paths: ClusterPaths) -> list[str]:
+    """Those of a host that is alone on its machine, where the control plane is elsewhere."""
+    entries = [component.entry for component in components(config, paths)]
+    pods = [entry for entry in BUNDLED.values() if _module(entry) not in modules()] if RUNTIME in entries else []
+    return list(map(_module, [*entries, *pods]))
 
 
 def _module(entry: str) -> str:
@@ -57,7 +65,12 @@ def _module(entry: str) -> str:
 
 
 def components(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component]:
-    """All of them, in the order of starting."""
+    """All that run on this machine, in the order of starting."""
+    found = _all(config, paths)
+    return [component for component in found if config.host in ("", component.host)]
+
+
+def _all(config: ClusterConfig, paths: ClusterPaths) -> list[Component]:
     first = config.control_plane
     nodes = [first, *(node for node in config.nodes if node.name != first.name)]
     found: list[Component] = []
@@ -68,6 +81,8 @@ def components(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component
             Component(f"runtime-{node.name}", "panal-runtime", RUNTIME, (f"--config={file}",), node.name, early),
             Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}",), node.name, early),
         ]
+        if config.network == "machine":
+            found.append(Component(f"network-{node.name}", "panal-network", NETWORK, (f"--config={file}",), node.name))
         if early:
             found.append(Component("bring-up", "panal-bring-up", BRING_UP, (str(paths.root),), node.name, once=True))
     return [*found, _external_dns(config, paths), _load_balancer(config, paths), *_forward_proxy(config, paths)]
@@ -77,7 +92,7 @@ def _load_balancer(config: ClusterConfig, paths: ClusterPaths) -> Component:
     arguments = (
         f"--kubeconfig={paths.root / 'lb.conf'}",
         f"--config={paths.config}",
-        f"--edge-socket={paths.edge_socket}",
+        *((f"--edge-socket={paths.edge_socket}",) if config.network != "machine" else ()),
         f"--trace-socket={paths.balancer_socket}",
     )
     name = config.load_balancer.name

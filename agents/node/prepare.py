@@ -18,14 +18,20 @@ from panal.paths import ClusterPaths
 
 
 def prepare(config: ClusterConfig, paths: ClusterPaths) -> None:
-    """Write everything. Raises OSError."""
-    for node in config.nodes:
+    """Write everything that this machine's nodes need. Raises OSError."""
+    for node in config.nodes_here:
         paths.node(node.name).manifests.mkdir(parents=True, exist_ok=True, mode=0o700)
     paths.run.mkdir(exist_ok=True, mode=0o700)
-    pki.create(config, paths, datetime.datetime.now(datetime.UTC))
-    for node in config.nodes:
+    if config.host not in ("", config.control_plane.name):
+        from .alone import meeting
+
+        meeting.enrol(config, paths)
+        return
+    for node in config.nodes_here:
         place = paths.node(node.name)
         write_private(place.config, dump(node_config(config, paths, node.name)))
+    if not (paths.pki / "ca.crt").exists():  # a node alone, started again, keeps them
+        pki.create(config, paths, datetime.datetime.now(datetime.UTC))
     for pod in addons.control_plane(config, paths):
         file = paths.node(config.control_plane.name).manifests / f"{pod['metadata']['name']}.json"
         write_private(file, orjson.dumps(pod, option=orjson.OPT_INDENT_2))
@@ -46,5 +52,5 @@ def node_config(config: ClusterConfig, paths: ClusterPaths, name: str) -> NodeCo
         service_cidr=config.service_cidr,
         cluster_pod_cidr=config.pod_cidr,
         tainted=len(config.nodes) > 1,
-        resolver=config.external_dns.address if config.network == "netns" else None,
+        resolver=config.external_dns.address if config.network != "loopback" else None,
     )

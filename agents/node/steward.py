@@ -28,7 +28,7 @@ from panal.paths import ClusterPaths
 from panal.tasks import spawn
 
 from . import zygote
-from .components import Component, components, hosts
+from .components import Component, components, hosts, modules_of
 from .control import API_ANSWERS, Control, Progress
 from .keeper import receive
 from .orphans import reap
@@ -58,11 +58,12 @@ def run(paths: ClusterPaths, lifeline: socket.socket, first: zygote.Zygote) -> i
     config = load_cluster(paths.config)
     preparing = _fork_prepare(config, paths)
     listener = socket.socket(fileno=numbers[0])
-    orphaned = asyncio.run(Steward(config, paths, first, lifeline, listener).main(*preparing))
+    steward = Steward(config, paths, first, lifeline, listener)
+    orphaned = asyncio.run(steward.main(*preparing))
     cleanup.kill_children()
     if orphaned:
         cleanup.remove_files(paths)
-    return 0
+    return 1 if steward.failed else 0
 
 
 def _fork_prepare(config: ClusterConfig, paths: ClusterPaths) -> tuple[int, int]:
@@ -80,6 +81,11 @@ def _fork_prepare(config: ClusterConfig, paths: ClusterPaths) -> tuple[int, int]
         os._exit(0)
     os.close(write)
     return child, read
+
+
+def only_modules(config: ClusterConfig, paths: ClusterPaths) -> list[str] | None:
+    """What the spawner must import; None is everything."""
+    return None if config.host in ("", config.control_plane.name) else modules_of(config, paths)
 
 
 class Steward:
@@ -101,6 +107,8 @@ class Steward:
         self._early: Spawner | None = Spawner(first.early, -1)
         self._stop = asyncio.Event()
         self._orphaned = False
+        self.failed = False
+        """A node alone could not start: whoever keeps its container is told by the exit code."""
         self._supervised: list[Supervised] = []
         self._helpers: set[int] = set()
         began = float(os.environ.get("PANAL_STARTED") or time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -139,7 +147,11 @@ class Steward:
             for component in wanted:
                 if not component.waits:
                     self._supervise(component, spaces[component.host])
-            await self._progress.reached(API_ANSWERS)
+            if self._has_control_plane:
+                await self._progress.reached(API_ANSWERS)
+            else:
+                where = f"the control plane is {self._config.control_plane.address}"
+                await self._progress.add("node started", where, last=True)
             for component in wanted:
                 if component.waits:
                     self._supervise(component, spaces[component.host])
@@ -148,6 +160,13 @@ class Steward:
         except (OSError, StartFailed) as error:
             _log.error("the cluster can't start: %s", error)
             await self._progress.add("failed", str(error), failed=True)
+            if self._config.host:
+                self.failed = True
+                self._stop.set()
+
+    @property
+    def _has_control_plane(self) -> bool:
+        return self._config.host in ("", self._config.control_plane.name)
 
     async def _build_lan(self) -> dict[str, Space]:
         config = self._config
@@ -155,6 +174,8 @@ class Steward:
         nodes = {node.name: node for node in config.nodes}
         spaces: dict[str, Space] = {}
         for name, address in hosts(config):
+            if config.host not in ("", name):
+                continue
             if name in nodes:
                 spaces[name] = await lan.add_node(name, address, nodes[name].pod_cidr)
             else:
@@ -162,7 +183,8 @@ class Steward:
                 spaces[name] = await lan.add_host(name, address, reaches_pods=reaches_pods)
         lan.close()
         _log.info("the LAN is there")
-        await self._progress.add("company LAN", f"{len(spaces)} hosts in the {config.network} network")
+        who = f"this machine is {config.host}" if config.host else f"{len(spaces)} hosts"
+        await self._progress.add("company LAN", f"{who} in the {config.network} network")
         return spaces
 
     async def _prepared(self, complaint: int) -> None:
@@ -178,7 +200,8 @@ class Steward:
         await self._progress.add("certificates", "keys, kubeconfigs and static pods written")
 
     def _supervise(self, component: Component, space: Space) -> None:
-        supervised = Supervised(component, space, self._paths.logs / f"{component.name}.log", self)
+        log = None if self._config.host else self._paths.logs / f"{component.name}.log"
+        supervised = Supervised(component, space, log, self)
         self._supervised.append(supervised)
         spawn(supervised.run(), name=f"supervise {component.name}")
 
@@ -203,7 +226,7 @@ class Steward:
         """Its children are ours now; what ended meanwhile is reaped here."""
         if not self._stop.is_set():
             _log.warning("the spawner has ended; starting another one")
-            again = zygote.fork()
+            again = zygote.fork(only_modules(self._config, self._paths))
             again.early.close()
             self._use(Spawner(again.connection, again.pid))
             self._reap()

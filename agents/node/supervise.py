@@ -33,9 +33,11 @@ def pause_after(quick_ends: int) -> float:
 
 
 class Supervised:
-    """One component's life. `ended` must be called with every (pid, wait status) that comes to be known."""
+    """One component's life; `log` None is this process's own standard error.
 
-    def __init__(self, component: Component, space: Space, log: Path, starter: Starter) -> None:
+    `ended` must be called with every (pid, wait status) that comes to be known."""
+
+    def __init__(self, component: Component, space: Space, log: Path | None, starter: Starter) -> None:
         self.component = component
         self.pid: int | None = None
         self.starts = 0
@@ -75,9 +77,14 @@ class Supervised:
             "done": self.done,
         }
 
+    def _open_log(self) -> int:
+        if self._log_file is None:
+            return os.dup(2)
+        return os.open(self._log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
     async def _live(self) -> int:
         """One life, from its start to its end; the exit code, negative for a signal."""
-        output = os.open(self._log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        output = self._open_log()
         self._exit = asyncio.get_running_loop().create_future()
         request = SpawnRequest(
             argv=self.component.arguments,

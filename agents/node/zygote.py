@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -32,8 +32,10 @@ class Zygote:
     early: socket.socket
 
 
-def fork() -> Zygote:
-    """Fork it. The caller may run an event loop by now: the child closes all it inherits but its streams."""
+def fork(only: Sequence[str] | None = None) -> Zygote:
+    """Fork it, with all components' modules or with these.
+
+    The caller may run an event loop by now: the child closes all it inherits but its streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     early, served_early = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     gc.freeze()
@@ -42,7 +44,7 @@ def fork() -> Zygote:
             signal.set_wakeup_fd(-1)
             ours.close()
             early.close()
-            _be_spawner(theirs, served_early)
+            _be_spawner(theirs, served_early, only)
         finally:
             os._exit(1)
     for connection in (theirs, served_early):
@@ -52,7 +54,7 @@ def fork() -> Zygote:
     return Zygote(pid, ours, early)
 
 
-def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
+def _be_spawner(owner: socket.socket, early_owner: socket.socket, only: Sequence[str] | None) -> None:
     from panal.agents.runtime import server
     from panal.warmup import warm_up
 
@@ -60,7 +62,7 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
 
     gc.disable()  # all of it stays, and what is frozen before a fork is not touched, so it stays shared
     with _without_certificates():
-        _load_all((*modules(), *LATE))
+        _load_all((*(modules() if only is None else only), *LATE))
     with suppress(Exception):  # components do without
         warm_up()
     _settle()
@@ -69,7 +71,7 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket) -> None:
         server.run(early_owner, NAME)
     early_owner.close()
     with _without_certificates():
-        _load_all(later_modules())
+        _load_all(later_modules() if only is None else ())
     _settle()
     gc.enable()
     server.run(owner, NAME)

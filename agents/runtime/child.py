@@ -142,11 +142,7 @@ def _enter_namespaces(request: SpawnRequest) -> None:
 def build_root(root: str | None, steps: Sequence[Step]) -> None:
     """Enter a new root, perform the steps, and let go of the old one."""
     if root is not None:
-        syscalls.mount("tmpfs", root, "tmpfs", Mnt.NODEV, "mode=0755")
-        os.chdir(root)
-        os.makedirs("." + OLD_ROOT, exist_ok=True)
-        syscalls.pivot_root(".", "." + OLD_ROOT)
-        os.chdir("/")
+        _enter_root(root)
     for step in steps:
         try:
             _STEPS[step.op](step)
@@ -158,6 +154,25 @@ def build_root(root: str | None, steps: Sequence[Step]) -> None:
         syscalls.umount(OLD_ROOT, detach=True)
         with contextlib.suppress(OSError):  # the root may be read-only by now
             os.rmdir(OLD_ROOT)
+
+
+def _enter_root(root: str) -> None:
+    """A tmpfs becomes the root, the old one is found below it.
+
+    Docker's seccomp profile refuses pivot_root to every container; there the tmpfs is moved over the old root instead,
+    as `switch_root` does, and the old root is a copy of its mounts.
+    """
+    syscalls.mount("tmpfs", root, "tmpfs", Mnt.NODEV, "mode=0755")
+    os.chdir(root)
+    os.makedirs("." + OLD_ROOT, exist_ok=True)
+    try:
+        syscalls.pivot_root(".", "." + OLD_ROOT)
+    except PermissionError:
+        syscalls.mount("/", "." + OLD_ROOT, flags=Mnt.BIND | Mnt.REC)
+        syscalls.umount("." + OLD_ROOT + os.path.realpath(root), detach=True)  # the copy of this very tmpfs
+        syscalls.mount(".", "/", flags=Mnt.MOVE)
+        os.chroot(".")
+    os.chdir("/")
 
 
 def _mkdir(step: Step) -> None:

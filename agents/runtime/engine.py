@@ -116,6 +116,9 @@ class Engine:
             self._take_up(record)
             if record.sandbox_id not in self._sandboxes:
                 await self.remove(record.id)
+        for sandbox in list(self._sandboxes.values()):
+            if sandbox.ready and sandbox.netns and not processes.is_namespace(sandbox.netns):
+                await self.stop_sandbox(sandbox.id)  # the machine was started again: its pods get new ones
 
     def _take_up(self, record: ContainerRecord) -> None:
         if record.state is ContainerState.EXITED:

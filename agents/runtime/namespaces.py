@@ -114,7 +114,7 @@ class Namespaces:
     def release(self, sandbox: SandboxRecord) -> None:
         for name in _SHARED:
             path = self._state.sandbox_folder(sandbox.id) / name
-            while _is_namespace(path):
+            while processes.is_namespace(path):
                 syscalls.umount(str(path), detach=True)
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -125,7 +125,7 @@ class Namespaces:
         join, keep = {}, {}
         for name in _SHARED:
             path = folder / name
-            if _is_namespace(path):
+            if processes.is_namespace(path):
                 join[name] = str(path)
             else:
                 path.touch(mode=0o600)
@@ -187,11 +187,3 @@ def _short(sandbox: SandboxRecord) -> str:
 def _hostname(sandbox: SandboxRecord) -> str:
     config = sandbox.config
     return f"{_short(sandbox)}.{config.domain}" if config.full_hostname and config.domain else _short(sandbox)
-
-
-def _is_namespace(path: Path) -> bool:
-    """Whether a namespace is mounted over the file."""
-    try:
-        return path.stat().st_dev != path.parent.stat().st_dev
-    except OSError:
-        return False

@@ -192,3 +192,11 @@ def open_pidfd(pid: int, start: int | None) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def is_namespace(path: str | os.PathLike[str]) -> bool:
+    """Whether a namespace is mounted over the file."""
+    try:
+        return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
+    except OSError:
+        return False

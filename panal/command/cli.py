@@ -238,6 +238,41 @@ def token_delete(name: str | None, token: str) -> None:
     delete(name, token, os.environ)
 
 
+@cli.command()
+@click.argument("name", required=False)
+@click.option(
+    "--config", type=click.Path(path_type=Path), envvar="PANAL_CONFIG", required=True, help="The cluster.yaml of all."
+)
+@click.option(
+    "--join",
+    type=click.Path(path_type=Path),
+    envvar="PANAL_JOIN",
+    default="/run/panal/join",
+    help="A folder that all hosts share: how to join stands there.",
+)
+@click.option("--apply", type=click.Path(path_type=Path), envvar="PANAL_APPLY", help="Manifests to begin with.")
+@click.option("--check", is_flag=True, help="Only ask how the host on this machine is: 0 when it is well.")
+def host(name: str | None, config: Path, join: Path, apply: Path | None, check: bool) -> None:
+    """Be the host NAME of the company LAN: this machine or container, until it is told to end.
+
+    NAME is one that the cluster.yaml has (by default this machine's own), and this machine has its address already.
+    What runs follows from it: the control plane, a node, the load balancer, the DNS server or a client.
+
+    \b
+        panal host nodo1 --config cluster.yaml --apply manifests
+        panal host nodoa --config cluster.yaml
+        panal host nodoa --config cluster.yaml --check
+    """
+    from .host import Host, run
+
+    asked = Host(name, config, join, apply)
+    if check:
+        from .hostcheck import check as look
+
+        sys.exit(look(asked, os.environ))
+    run(asked, os.environ)
+
+
 def run() -> None:
     """The program. A `Failure` is one sentence and exit code 1."""
     try:

@@ -99,10 +99,12 @@ def resolve(wish: Wish, document: Document | None, capability: Capability) -> Re
         )
     except ClusterFileError as error:
         raise Failure(str(error)) from error
-    return Resolved(config, tuple(notes), capability.low_ports or network == "netns")
+    return Resolved(config, tuple(notes), capability.low_ports or network != "loopback")
 
 
 def choose_network(wanted: str, capability: Capability, notes: list[str]) -> NetworkKind:
+    if wanted == "machine":
+        return "machine"
     if wanted == "loopback":
         return "loopback"
     if capability.namespaces is None:

@@ -11,6 +11,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,10 +64,11 @@ def _show(paths: ClusterPaths) -> None:
     click.echo(
         f"API server   https://127.0.0.1:{config.api_port}   (on the LAN https://{config.control_plane.address}:6443)"
     )
-    click.echo(
-        f"HTTP         http://127.0.0.1:{config.http_port}    "
-        f"(to {config.load_balancer.name}, {config.load_balancer.address})"
-    )
+    if config.http_port:
+        click.echo(
+            f"HTTP         http://127.0.0.1:{config.http_port}    "
+            f"(to {config.load_balancer.name}, {config.load_balancer.address})"
+        )
     click.echo(f"folder       {paths.root}\n")
     table(["NODE", "ADDRESS", "PODS", "STATUS"], _nodes(config, paths))
     click.echo()
@@ -111,7 +113,7 @@ def _nodes(config: ClusterConfig, paths: ClusterPaths) -> list[list[str]]:
         [
             node.name,
             node.address,
-            node.pod_cidr,
+            (known.get(node.name) or {}).get("spec", {}).get("podCIDR") or node.pod_cidr,
             _ready(known.get(node.name)) + (", control plane" if node.control_plane else ""),
         ]
         for node in config.nodes
@@ -127,11 +129,16 @@ def _ready(node: Mapping[str, Any] | None) -> str:
 
 def from_api(paths: ClusterPaths, path: str, *, seconds: float = API_SECONDS) -> list[dict[str, Any]]:
     """The items of a list, or nothing while the API server doesn't answer."""
+    return list((answer_of(paths.kubeconfig, path, seconds) or {}).get("items") or ())
+
+
+def answer_of(config: Path, path: str, seconds: float = API_SECONDS) -> dict[str, Any] | None:
+    """What the API server of this kubeconfig answers, or None while it doesn't. The client is small: no event loop."""
     try:
-        document = kubeconfig.load(paths.kubeconfig)
+        document = kubeconfig.load(config)
         user, server = document["users"][0]["user"], document["clusters"][0]["cluster"]
         context = ssl.create_default_context(cadata=base64.b64decode(server["certificate-authority-data"]).decode())
-        with tempfile.NamedTemporaryFile(dir=paths.root) as pair:
+        with tempfile.NamedTemporaryFile(dir=config.parent) as pair:
             pair.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
             pair.flush()
             context.load_cert_chain(pair.name)
@@ -139,9 +146,10 @@ def from_api(paths: ClusterPaths, path: str, *, seconds: float = API_SECONDS) ->
         connection = http.client.HTTPSConnection(str(address.hostname), address.port, context=context, timeout=seconds)
         with contextlib.closing(connection):
             connection.request("GET", path)
-            return list(json.loads(connection.getresponse().read()).get("items") or ())
-    except (OSError, ValueError, KeyError, http.client.HTTPException):
-        return []
+            answer = json.loads(connection.getresponse().read())
+            return answer if isinstance(answer, dict) else None
+    except (OSError, ValueError, KeyError, IndexError, http.client.HTTPException):
+        return None
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

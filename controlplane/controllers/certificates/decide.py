@@ -16,6 +16,9 @@ KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 SIGNERS = frozenset({CLIENT, KUBELET_CLIENT, KUBELET_SERVING})
 SELF_SERVER = "selfnodeserver"
 """The right that lets a node's request for its own serving certificate be approved by itself."""
+LAN_CLIENT, LAN_GROUPS = "lanclient", ("panal:lan",)
+LAN_USERS = ("panal:load-balancer", "panal:external-dns")
+"""The right, the group and the users of hosts of the LAN, which join by a token of their own."""
 NEW = 30.0
 """Seconds that a node's request for a serving certificate is looked at again and again."""
 SETTLED_KEPT, PENDING_KEPT = 3600.0, 86400.0
@@ -76,13 +79,22 @@ def is_to_be_signed(request: Object) -> bool:
 
 
 def reviews(asked: Asked, request: Object) -> tuple[str, ...]:
-    """The rights (subresources) of which one lets a kubelet's client request be approved by itself."""
+    """The rights (subresources) of which one lets a client request be approved by itself: a kubelet's, a LAN host's."""
+    if is_of_the_lan(asked, request):
+        return (LAN_CLIENT,)
     if spec(request).get("signerName") != KUBELET_CLIENT:
         return ()
     if problem(KUBELET_CLIENT, asked, spec(request).get("usages") or ()) is not None:
         return ()
     own = asked.common_name == spec(request).get("username")
     return ("selfnodeclient", "nodeclient") if own else ("nodeclient",)
+
+
+def is_of_the_lan(asked: Asked, request: Object) -> bool:
+    """Whether the load balancer or the DNS server outside the cluster asks for its client certificate."""
+    if spec(request).get("signerName") != CLIENT or problem(CLIENT, asked, spec(request).get("usages") or ()):
+        return False
+    return asked in (Asked(user, LAN_GROUPS) for user in LAN_USERS)
 
 
 def serves_itself(asked: Asked, request: Object, node: Object | None) -> bool:
@@ -109,6 +121,8 @@ def waits_for_its_node(request: Object, now: float) -> bool:
 
 
 def approval(right: str) -> str:
+    if right == LAN_CLIENT:
+        return "Auto approving LAN host client certificate after SubjectAccessReview."
     if right == SELF_SERVER:
         return "Auto approving self kubelet serving certificate after SubjectAccessReview."
     return (

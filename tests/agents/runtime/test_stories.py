@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -379,6 +381,24 @@ async def test_an_exit_while_the_runtime_is_away_is_not_lost(node: Node) -> None
     os.kill(node.daemon().pid, signal.SIGKILL)
     await asyncio.sleep(0.01)
     assert (await node.ended(container)).exit_code == 8
+
+
+async def test_a_sandbox_whose_network_went_with_the_machines_last_life_is_ready_no_more(node: Node) -> None:
+    if not node.namespaces:
+        pytest.skip("plain pods have no network of their own")
+    sandbox = await node.pod()
+    container = await node.run("sleep", "5555", sandbox=sandbox)
+    pinned = node.paths.node("nodo1").root / "network" / "namespaces" / sandbox.ip
+    user = ["--user", "--preserve-credentials"] if node.kind == "user" else []
+    enter = ["nsenter", f"--target={node.daemon().pid}", *user, "--mount"]
+    unmount = f"from panal import linux; linux.umount({str(pinned)!r})"
+    subprocess.run([*enter, sys.executable, "-c", unmount], check=True)
+    await node.kill("daemon")
+    (found,) = await node.runtime.sandboxes()
+    assert (found.id, found.ready) == (sandbox.id, False)
+    assert (await node.ended(container)).exit_code == 137
+    again = await node.run("true", sandbox=await node.pod("next"))
+    assert (await node.ended(again)).exit_code == 0
 
 
 async def test_an_end_nobody_saw_is_137(node: Node) -> None:

@@ -111,3 +111,19 @@ def test_a_request_that_came_before_the_news_of_its_node_is_looked_at_again_but_
     assert decide.waits_for_its_node(fresh, begun + 5)
     assert not decide.waits_for_its_node(fresh, begun + 60)
     assert not decide.waits_for_its_node(request(KUBELET_SERVING, "Approved"), begun + 5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "rights"),
+    [
+        (Asked("panal:load-balancer", ("panal:lan",)), ("lanclient",)),
+        (Asked("panal:external-dns", ("panal:lan",)), ("lanclient",)),
+        (Asked("panal:load-balancer", ("panal:lan", "system:masters")), ()),
+        (Asked("panal:load-balancer", ("panal:lan",), ("lb",)), ()),
+        (Asked("kubernetes-admin", ("panal:lan",)), ()),
+        (Asked("panal:load-balancer", ()), ()),
+    ],
+)
+def test_a_host_of_the_lan_gets_its_own_certificate_and_no_other(asked: Asked, rights: tuple[str, ...]) -> None:
+    assert decide.reviews(asked, request(CLIENT, usages=["digital signature", "client auth"])) == rights
+    assert decide.reviews(asked, request(CLIENT, usages=["server auth"])) == ()
