@@ -12,7 +12,7 @@ import glob
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from panal import quantity, tasks
@@ -26,7 +26,7 @@ from panal.resources import NODES, PODS, SERVICES
 
 from ..runtime.contract import Runtime
 from . import dns, inotify, podspec, sampler, static
-from .admission import Refusal, refusal
+from .admission import refusal
 from .eviction import Evictor
 from .handlers import Handlers
 from .hostports import HostPorts
@@ -261,20 +261,38 @@ class Kubelet:
         self._again(uid)
 
     async def _admit(self, worker: Worker) -> None:
-        """Refuse a new pod for which this node is no place; the node is looked at afresh before."""
-        pod, node = worker.pod, self._registration.node
-        if node is None or worker.known_before or self._refusal(pod, node) is None:
-            worker.admitted = True
-            return
-        with contextlib.suppress(StatusError, Unreachable):
-            fresh: Mapping[str, object] = await self.shared.client.get(NODES, self.config.node.name)
-            if (found := self._refusal(pod, fresh)) is not None:
-                worker.reject(found)
+        """Refuse a new pod for which this node is no place; the node is looked at afresh before.
+
+        What only pods that are leaving are in the way of waits for them: one that was deleted without grace is gone
+        from the API long before its processes are.
+        """
+        while (node := self._registration.node) is not None and not worker.known_before:
+            others = self._others(worker)
+            if refusal(worker.pod, [other.pod for other in others], node) is None:
+                break
+            leaving = [other for other in others if other.leaving]
+            staying = [other.pod for other in others if not other.leaving]
+            if leaving and refusal(worker.pod, staying, node) is None:
+                await self._change(worker, leaving)
+                continue
+            with contextlib.suppress(StatusError, Unreachable):
+                fresh: Mapping[str, object] = await self.shared.client.get(NODES, self.config.node.name)
+                if (found := refusal(worker.pod, [other.pod for other in self._others(worker)], fresh)) is not None:
+                    worker.reject(found)
+            break
         worker.admitted = True
 
-    def _refusal(self, pod: Pod, node: Mapping[str, object]) -> Refusal | None:
-        others = [worker.pod for worker in self.workers() if worker.pod is not pod and worker.counts]
-        return refusal(pod, others, node)
+    def _others(self, worker: Worker) -> list[Worker]:
+        return [other for other in self.workers() if other is not worker and other.counts]
+
+    async def _change(self, worker: Worker, leaving: Sequence[Worker]) -> None:
+        """Until one of those that leave has left, or the pod that waits for them changes."""
+        ends = {self._tasks[uid] for other in leaving if (uid := podspec.uid(other.pod)) in self._tasks}
+        woken = tasks.spawn(worker.woken(), name=f"wait {podspec.described(worker.pod)}")
+        try:
+            await asyncio.wait({woken, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await tasks.cancel(woken)
 
     def _again(self, uid: str) -> None:
         """A static pod whose file came back while it ended."""

@@ -94,8 +94,12 @@ class Worker:
     def counts(self) -> bool:
         """Whether the pod uses what it asks for."""
         ended = self._last.get("phase", (self.pod.get("status") or {}).get("phase")) in (Phase.SUCCEEDED, Phase.FAILED)
-        going = podspec.deleted(self.pod) or self._memory.removed or self._memory.end is not None
-        return self.admitted and not ended and not (going and not self._seen().running())
+        return self.admitted and not ended and not (self.leaving and not self._seen().running())
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the pod is being ended, for whatever reason."""
+        return podspec.deleted(self.pod) or self._memory.removed or self._memory.end is not None
 
     def reject(self, why: Refusal) -> None:
         """The node does not take the pod: it fails without having begun."""
@@ -111,6 +115,11 @@ class Worker:
 
     def wake(self) -> None:
         self._wake.set()
+
+    def woken(self) -> Coroutine[Any, Any, bool]:
+        """What waits for the next change from now on, while the worker does not run yet."""
+        self._wake.clear()
+        return self._wake.wait()
 
     def update(self, pod: Pod) -> None:
         """The pod as its source has it now."""

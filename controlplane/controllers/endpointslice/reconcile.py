@@ -35,6 +35,11 @@ class EndpointSlices:
         self._slices = context.informers.of(ENDPOINTSLICES)
         self._nodes = context.informers.of(NODES)
         self._expectations: Expectations[Key] = Expectations()
+        self._zones: dict[str, str] = {}
+        """Of the nodes that have one."""
+        self._written: dict[str, str] = {}
+        """Slice -> the resourceVersion this controller gave it last: news of that is no news."""
+        self._nodes.subscribe(self._on_node)
         self._watched = ServicePods(context, self._controller.queue.add)
         self._slices.subscribe(self._on_slice)
 
@@ -50,7 +55,19 @@ class EndpointSlices:
                 self._expectations.created(service)
             if isinstance(delta, Deleted):
                 self._expectations.deleted(service, uid(obj))
+                self._written.pop(uid(obj), None)
+            elif self._written.get(uid(obj)) == obj["metadata"].get("resourceVersion"):
+                continue
             self._controller.queue.add(service)
+
+    def _on_node(self, delta: Delta) -> None:
+        match delta:
+            case Applied(new, _) if zone := labels(new).get(ZONE):
+                self._zones[name(new)] = zone
+            case Applied(new, _):
+                self._zones.pop(name(new), None)
+            case Deleted(old):
+                self._zones.pop(name(old), None)
 
     async def reconcile(self, which: Key) -> float | None:
         service = self._watched.services.get(*which)
@@ -63,8 +80,7 @@ class EndpointSlices:
             return None
         if not self._expectations.satisfied(which, time.monotonic()):
             return None
-        zones = {name(node): zone for node in self._nodes.all() if (zone := labels(node).get(ZONE))}
-        plan = decide.plan(service, self._watched.of(service), self._slices_of.get(which), zones)
+        plan = decide.plan(service, self._watched.of(service), self._slices_of.get(which), self._zones)
         try:
             await self._perform(which, plan)
         except StatusError as error:
@@ -88,7 +104,8 @@ class EndpointSlices:
         finally:
             self._expectations.created(which, left)
         for item in plan.update:
-            await client.update(ENDPOINTSLICES, item)
+            done = await client.update(ENDPOINTSLICES, item)
+            self._written[uid(done)] = done["metadata"]["resourceVersion"]
         for item in plan.delete:
             await self._delete(which, item)
 

@@ -20,7 +20,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from panal import addons, pki
+from panal import addons, pki, quantity
 from panal.client import Client, Unreachable, until_reachable
 from panal.config import ClusterConfig, NodeConfig, NodeSpec, dump
 from panal.errors import NotFound, StatusError
@@ -229,6 +229,27 @@ async def test_a_pod_lives_and_dies(node: LiveNode) -> None:
     async with asyncio.timeout(5):
         while folder.exists():
             await asyncio.sleep(0.02)
+
+
+async def test_who_comes_after_a_pod_deleted_without_grace_waits_for_its_room(node: LiveNode) -> None:
+    stubborn = "trap '' TERM; while :; do sleep 0.05; done"
+    alike: dict[str, Any] = {"resources": {"requests": {"cpu": await _most_of_the_node(node)}}}
+    await node.create(pod("holder", stubborn, **alike))
+    await node.until("holder", ready)
+    await node.client.delete(PODS, "holder", "default", grace_seconds=0)
+    await node.create(pod("heir", stubborn, **alike))
+    heir = await node.until("heir", lambda found: found["status"].get("phase") != "Pending")
+    assert heir["status"]["phase"] == "Running", heir["status"]
+    await node.create(pod("third", stubborn, **alike))
+    refused = await node.until("third", lambda found: found["status"].get("phase") == "Failed")
+    assert refused["status"]["reason"] == "OutOfcpu", "who stays is not waited for"
+    for name in ("heir", "third"):
+        await node.client.delete(PODS, name, "default", grace_seconds=0)
+
+
+async def _most_of_the_node(node: LiveNode) -> str:
+    cpu = (await node.client.get(NODES, "nodo1"))["status"]["allocatable"]["cpu"]
+    return f"{int(quantity.milli(cpu) * 0.6)}m"
 
 
 async def test_a_log_is_followed_until_its_container_ends(node: LiveNode) -> None:
