@@ -19,6 +19,7 @@ from panal.tasks import run_until_signal
 from .catalog import CONTROLLERS, chosen
 from .context import Context, Informers, Settings
 from .nodeipam.decide import ranges
+from .nodelifecycle.zones import Limits
 
 COMPONENT = "kube-controller-manager"
 
@@ -36,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--service-cluster-ip-range", default="", help="range of Service addresses")
     found.add_argument("--local-path-folder", default="", help="where volumes of panal.dev/local-path are; empty: none")
     found.add_argument("--node-monitor-grace-period", type=seconds, default=40.0, help="silence of a node that counts")
+    found.add_argument("--node-eviction-rate", type=float, default=0.1, help="nodes a second whose pods leave")
+    found.add_argument("--secondary-node-eviction-rate", type=float, default=0.01, help="in a disrupted, large zone")
+    found.add_argument("--unhealthy-zone-threshold", type=float, default=0.55, help="share of a disrupted zone's nodes")
+    found.add_argument("--large-cluster-size-threshold", type=int, default=50, help="smaller zones evict nothing then")
     found.add_argument("--terminated-pod-gc-threshold", type=int, default=12500, help="finished pods that are kept")
     found.add_argument("--controllers", default="*", help="comma-separated; * is all, -NAME turns one off")
     leaderelection.add_flags(found, COMPONENT)
@@ -82,6 +87,12 @@ def main(argv: Sequence[str]) -> int:
         signing_key=key,
         volume_folder=options.local_path_folder,
         terminated_pods=options.terminated_pod_gc_threshold,
+        eviction=Limits(
+            options.node_eviction_rate,
+            options.secondary_node_eviction_rate,
+            options.unhealthy_zone_threshold,
+            options.large_cluster_size_threshold,
+        ),
         node_grace=options.node_monitor_grace_period,
         service_cidr=options.service_cluster_ip_range,
         cluster_cidr=options.cluster_cidr,

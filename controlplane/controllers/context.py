@@ -18,6 +18,7 @@ from panal.informer import Applied, Deleted, Delta, Informer, all_synced
 from panal.resources import Resource
 
 from .meta import Key, Object, controller_of, key, namespace, spec, uid
+from .nodelifecycle.zones import Limits
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Settings:
     """The cluster's CA, PEM; empty publishes none."""
     node_grace: float = 40.0
     """Seconds of silence after which a node counts as unreachable."""
+    eviction: Limits = field(default_factory=Limits)
+    """How fast nodes that are not ready are given up."""
     service_cidr: str = ""
     cluster_cidr: str = ""
     node_mask: int = 24

@@ -82,10 +82,19 @@ def _unknown(kind: str, reason: str, message: str, before: Object | None, now: f
     }
 
 
-def wanted_taints(node: Object, now: float) -> list[Object]:
-    """The node's taints, with those this controller keeps brought up to date; foreign ones stay as they are."""
+def is_given_up(node: Object) -> bool:
+    """Whether its pods have been told to leave because it is not ready."""
+    taints = spec(node).get("taints") or ()
+    return any(item.get("key") in (NOT_READY, UNREACHABLE) and item.get("effect") == "NoExecute" for item in taints)
+
+
+def wanted_taints(node: Object, now: float, *, given_up: bool = True) -> list[Object]:
+    """The node's taints, with those this controller keeps brought up to date; foreign ones stay as they are.
+
+    A node that is not ready takes no new pods at once; its pods are told to leave only when it is `given_up`.
+    """
     current: Sequence[Object] = spec(node).get("taints") or []
-    wanted = _own(node)
+    wanted = [item for item in _own(node) if given_up or item[1] != "NoExecute"]
     kept = [
         item for item in current if item.get("key") not in OWN_TAINTS or (item.get("key"), item.get("effect")) in wanted
     ]

@@ -26,6 +26,7 @@ from ..meta import (
 )
 from ..pods import is_terminal
 from . import decide
+from .zones import Zones, zone_of
 
 LEASE_NAMESPACE = "kube-node-lease"
 
@@ -43,6 +44,7 @@ class NodeLifecycle:
         self._pods = informers.of(PODS)
         self._leases = informers.of(LEASES, LEASE_NAMESPACE)
         self._heard: dict[str, decide.Heard] = {}
+        self._zones = Zones(context.settings.eviction)
         self._nodes_loop: Controller[str] = Controller("node-lifecycle", self.reconcile, workers=4)
         self._pods_loop: Controller[Key] = Controller("taint-eviction", self.evict, workers=8)
         self._nodes.subscribe(self._on_node)
@@ -58,12 +60,19 @@ class NodeLifecycle:
     def _on_node(self, delta: Delta) -> None:
         match delta:
             case Applied(new, old):
+                self._disruption(self._zones.see(name(new), zone_of(new), decide.is_ready(new)))
                 self._nodes_loop.queue.add(name(new))
                 if old is not None and spec(old).get("taints") != spec(new).get("taints"):
                     for pod in self._pods_on.get(name(new)):
                         self._pods_loop.queue.add(key(pod))
             case Deleted(old):
                 self._heard.pop(name(old), None)
+                self._disruption(self._zones.forget(name(old)))
+
+    def _disruption(self, changed: bool) -> None:
+        """What may be given up, and how fast, depends on the others."""
+        for each in self._zones.unready() if changed else ():
+            self._nodes_loop.queue.add(each)
 
     def _on_lease(self, delta: Delta) -> None:
         if isinstance(delta, Applied):
@@ -102,12 +111,24 @@ class NodeLifecycle:
         if conditions is not None:
             node = await client.update_status(NODES, {**node, "status": {**status(node), "conditions": conditions}})
             self._events.event(node, "Normal", "NodeNotReady", f"Node {which} status is now: NodeNotReady")
-        taints = decide.wanted_taints(node, now)
+        given_up, wait = self._given_up(node, now)
+        taints = decide.wanted_taints(node, now, given_up=given_up)
         if taints != (spec(node).get("taints") or []):
             node = await self._write_taints(node, taints)
         if not decide.is_ready(node):
             await self._mark_pods(which)
-        return max(heard.at + grace - now, 1.0) if now - heard.at < grace else None
+        if now - heard.at < grace:
+            return max(heard.at + grace - now, 1.0)
+        return wait
+
+    def _given_up(self, node: Object, now: float) -> tuple[bool, float | None]:
+        """Whether the pods of a node that is not ready are to leave, and in how many seconds to ask again."""
+        if decide.is_ready(node) or self._zones.all_disrupted():
+            return False, None
+        if decide.is_given_up(node):
+            return True, None
+        wait = self._zones.wait(name(node), now)
+        return wait == 0, wait or None
 
     async def _write_taints(self, node: Object, taints: list[Object]) -> Object:
         """Only the taints are sent; the resourceVersion keeps a taint added meanwhile from being lost."""
