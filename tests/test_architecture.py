@@ -28,6 +28,7 @@ PURE = (
     "proxy/exit/messages.py",
     "proxy/exit/policy.py",
     "proxy/ingress/canaries.py",
+    "proxy/ingress/engines/nginx.py",
     "proxy/ingress/guards.py",
     "proxy/ingress/routes.py",
     "proxy/services/table.py",

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 from panal import log
 from panal.addresses import in_loopback, localized, real_port
@@ -14,6 +15,7 @@ from panal.client import Client
 from panal.kubeconfig import KubeconfigError
 from panal.tasks import run_until_signal
 
+from . import engines
 from .accesslog import AccessLog, unblocked
 from .admin import admin_server
 from .build import Selection
@@ -42,8 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--publish-status-address: {error}")
     publish = Publish(addresses, (namespace, service) if service else None)
     try:
+        if options.prepare:
+            engines.prepare(options)
+            return 0
         client = Client.from_kubeconfig(options.kubeconfig) if options.kubeconfig else Client.in_cluster(os.environ)
-        return run_until_signal(lambda: _serve(options, publish, client))
+        serve = _serve if options.engine == engines.OWN else _serve_engine
+        return run_until_signal(lambda: serve(options, publish, client))
     except KeyError as error:
         _log.critical("not in a pod (%s is not set), and no --kubeconfig", error)
     except (OSError, KubeconfigError) as error:
@@ -67,14 +73,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--publish-service", default="", metavar="NAMESPACE/NAME")
     parser.add_argument("--use-forwarded-headers", action="store_true", help="trust X-Forwarded-* of clients")
     parser.add_argument("--health-port", type=int, default=10254)
+    parser.add_argument("--engine", choices=engines.NAMES, default=engines.OWN, help="the program that moves the bytes")
+    parser.add_argument("--engine-folder", type=Path, default=Path("/engine"), help="of its configuration")
+    parser.add_argument("--status-port", type=int, default=10246, help="where the engine tells its configuration")
+    parser.add_argument("--prepare", action="store_true", help="write a first configuration for the engine, and end")
     parser.add_argument("--kubeconfig", help="default: the pod's service account")
     return parser
 
 
+async def _serve_engine(options: argparse.Namespace, publish: Publish, client: Client) -> None:
+    """Another program serves; we write what it is told."""
+    runner = engines.runner(
+        options, lambda name: controller.secret(name), lambda all_: controller.complain(all_, "engine")
+    )
+    controller = IngressController(client, _selection(options), publish, runner.apply, socket.gethostname())
+    try:
+        async with admin_server(options.bind, options.health_port, None, lambda: bool(runner.in_force), runner.metrics):
+            await controller.run()
+    finally:
+        await client.close()
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(options.controller_class, options.ingress_class, options.watch_ingress_without_class)
+
+
 async def _serve(options: argparse.Namespace, publish: Publish, client: Client) -> None:
     proxy = Proxy(Timeouts(), log=AccessLog(unblocked(1)), trust_forwarded=options.use_forwarded_headers)
-    selection = Selection(options.controller_class, options.ingress_class, options.watch_ingress_without_class)
-    controller = IngressController(client, selection, publish, proxy.apply, socket.gethostname())
+    controller = IngressController(client, _selection(options), publish, proxy.apply, socket.gethostname())
     certificates = Certificates(lambda name: proxy.table.certificate(name), controller.secret)
     server = Server(proxy, certificates)
     try:

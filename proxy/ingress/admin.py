@@ -36,8 +36,10 @@ def metrics(proxy: Proxy) -> str:
 
 
 @asynccontextmanager
-async def admin_server(host: str, port: int, proxy: Proxy, ready: Callable[[], bool]) -> AsyncIterator[int]:
-    """Serve while the block runs; gives the port."""
+async def admin_server(
+    host: str, port: int, proxy: Proxy | None, ready: Callable[[], bool], told: Callable[[], str] | None = None
+) -> AsyncIterator[int]:
+    """Serve while the block runs; gives the port. `told` gives the metrics where another program is the proxy."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.path in ("/healthz", "/readyz"):
@@ -45,8 +47,12 @@ async def admin_server(host: str, port: int, proxy: Proxy, ready: Callable[[], b
         if request.path == "/livez":
             return web.Response(text="ok")
         if request.path == "/metrics":
-            return web.Response(text=metrics(proxy))
-        if request.path.startswith(TRACE) and (found := proxy.traces.get(request.path.removeprefix(TRACE))):
+            return web.Response(text=metrics(proxy) if proxy is not None else told() if told is not None else "")
+        if (
+            proxy is not None
+            and request.path.startswith(TRACE)
+            and (found := proxy.traces.get(request.path.removeprefix(TRACE)))
+        ):
             return web.json_response(found)
         return web.Response(status=404, text="404 page not found\n")
 

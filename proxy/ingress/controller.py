@@ -123,7 +123,7 @@ class IngressController:
         self._dirty = asyncio.Event()
         self._secrets_wanted = asyncio.Event()
         self._auth_wanted = asyncio.Event()
-        self._complaints: frozenset[Complaint] = frozenset()
+        self._complaints: dict[str, frozenset[Complaint]] = {}
         self._statuses: WorkQueue[Key] = WorkQueue()
         self.synced = asyncio.Event()
 
@@ -177,7 +177,7 @@ class IngressController:
             self._wanted = {service for ingress in ingresses for service in services_of(ingress)}
             table = build(ingresses, self.view)
             self._apply(table)
-            self._complain(table)
+            self.complain(table.complaints)
             self.synced.set()
             await self._dirty.wait()
 
@@ -188,15 +188,15 @@ class IngressController:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(secrets.synced(), PATIENCE)
 
-    def _complain(self, table: RouteTable) -> None:
-        """Each once, in the log and as an event of the Ingress."""
-        complaints = frozenset(table.complaints)
-        for complaint in sorted(complaints - self._complaints, key=str):
+    def complain(self, complaints: Iterable[Complaint], source: str = "table") -> None:
+        """Each once, in the log and as an event of the Ingress; `complaints` are all that `source` has now."""
+        before, now = self._complaints.get(source, frozenset()), frozenset(complaints)
+        self._complaints[source] = now
+        for complaint in sorted(now - before, key=str):
             _log.warning("%s", complaint)
             namespace, _, name = complaint.ingress.partition("/")
             if (ingress := self._ingresses.get(namespace, name)) is not None:
                 self._events.event(ingress, "Warning", complaint.reason, complaint.message)
-        self._complaints = complaints
 
     # Changes.
 

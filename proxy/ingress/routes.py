@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .annotations import DEFAULT, Options
@@ -118,6 +118,19 @@ class HostRoutes:
             if _matches(route, path):
                 return route
         return prefix or self.default
+
+    def ordered(self) -> list[Route]:
+        """All routes, the one that is heard first in front; the default, which takes what is left, last."""
+        rest = [*self._prefix.values(), *self._others]
+        rest.sort(key=lambda route: (-len(route.path), route.kind != "Prefix"))
+        last: list[Route] = []
+        if self.default is not None and "" not in self._prefix:
+            last = [replace(self.default, path="/", kind="Prefix", pattern=None)]
+        return [*self._exact.values(), *rest, *last]
+
+    def covers_everything(self) -> bool:
+        """Whether every path has a route."""
+        return "" in self._prefix or self.default is not None
 
     def _longest_prefix(self, path: str) -> Route | None:
         if not self._prefix:

@@ -1,12 +1,15 @@
-"""examples/proxies as its README tells: the way in and the way out side by side."""
+"""The ways in and the way out: examples/proxies and examples/ingresses as their READMEs tell."""
 
 from __future__ import annotations
 
+import datetime
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import harness
 import pytest
@@ -78,3 +81,147 @@ def test_a_killed_proxy_comes_back(company: Cluster) -> None:
 def _if(word: str, text: str) -> str:
     assert word in text, text
     return text
+
+
+# Ingresses side by side: examples/ingresses.
+
+SITE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: site}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: site}}
+  template:
+    metadata: {labels: {app: site}}
+    spec:
+      terminationGracePeriodSeconds: 5
+      containers:
+      - name: web
+        image: python
+        command: [sh, -c, exec python /app/server.py $POD_IP 8080]
+        env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]
+        readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+        lifecycle: {preStop: {sleep: {seconds: 1}}}
+        volumeMounts: [{name: app, mountPath: /app}]
+      volumes: [{name: app, configMap: {name: mirror}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: site}
+spec:
+  selector: {app: site}
+  ports: [{port: 80, targetPort: 8080}]
+"""
+
+RULE = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: {name}}}
+spec:
+  ingressClassName: {kind}
+  tls: {tls}
+  rules:
+  - host: {host}
+    http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: site, port: {{number: 80}}}}}}}}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def ingresses(company: Cluster) -> dict[str, str]:
+    """The address of each class."""
+    company.kubectl("apply", "-f", str(harness.ROOT / "examples" / "ingresses"))
+    company.apply(SITE)
+    for name, kind in (("public", "panal"), ("inside", "nginx"), ("admin", "admin")):
+        company.apply(RULE.format(name=name, kind=kind, host=f"{name}.miempresa.com", tls="[]"))
+    for deployment in ("-n=ingress deployment/nginx", "-n=ingress deployment/admin", "deployment/site"):
+        company.kubectl("rollout", "status", *deployment.split(), "--timeout=60s")
+    addresses = {"public": str(company.config()["load_balancer"]["address"])}
+    for name, service in (("inside", "nginx"), ("admin", "admin")):
+        addresses[name] = until(
+            lambda service=service: company.get("service", "-n", "ingress", service)["status"]["loadBalancer"][
+                "ingress"
+            ][0]["ip"]
+        )
+    return addresses
+
+
+def code(cluster: Cluster, address: str, host: str, *more: str) -> str:
+    return fetched(cluster, "-o", "/dev/null", "-w", "%{http_code}", *more, "-H", f"Host: {host}", f"http://{address}/")
+
+
+def test_each_class_serves_its_own_ingresses_and_says_where(company: Cluster, ingresses: dict[str, str]) -> None:
+    assert len(set(ingresses.values())) == 3
+    for name, address in ingresses.items():
+        for other in ingresses:
+            wanted = "200" if name == other else "404"
+            until(lambda a=address, h=f"{other}.miempresa.com", w=wanted: code(company, a, h) == w)
+        status = until(lambda name=name: company.get("ingress", name)["status"]["loadBalancer"]["ingress"])
+        assert status == [{"ip": address}]
+
+
+def test_no_request_fails_while_pods_are_replaced_and_rules_change(company: Cluster, ingresses: dict[str, str]) -> None:
+    seconds, loads = 4, []
+    for name in ("public", "inside"):
+        host = f"{name}.miempresa.com"
+        until(lambda name=name, host=host: code(company, ingresses[name], host) == "200")
+        words = ["shell", "--name", company.name, "menchupc", "--", "python3"]
+        load = [str(harness.ROOT / "tests" / "cluster" / "load.py"), str(seconds), "4", ingresses[name], host]
+        command = company.user.command([sys.executable, "-m", "panal.command", *words, *load])
+        loads.append(subprocess.Popen(command, env=company.user.env(), cwd=harness.ROOT, stdout=subprocess.PIPE))
+    company.kubectl("rollout", "restart", "deployment/site")
+    for number in range(3):
+        for kind in ("panal", "nginx"):
+            company.apply(
+                RULE.format(name=f"{kind}{number}", kind=kind, host=f"{kind}{number}.miempresa.com", tls="[]")
+            )
+    company.kubectl("rollout", "status", "deployment/site", "--timeout=60s")
+    company.kubectl("delete", "ingress", *(f"{kind}{number}" for number in range(3) for kind in ("panal", "nginx")))
+    for load in loads:
+        told = json.loads(load.communicate(timeout=60)[0])
+        assert told["failed"] == 0, told
+        assert told["requests"] > 50, told
+
+
+def test_a_certificate_is_changed_without_a_restart_by_either_engine(
+    company: Cluster, ingresses: dict[str, str], tmp_path: Path
+) -> None:
+    for name, kind in (("public", "panal"), ("inside", "nginx")):
+        host = f"{name}.miempresa.com"
+        company.apply(RULE.format(name=name, kind=kind, host=host, tls=f"[{{hosts: [{host}], secretName: {name}}}]"))
+        address = ingresses[name]
+        if name == "public":  # the load balancer's own address leads to port 80 only
+            address = company.get("pods", "-n", "ingress", "-l", "app.kubernetes.io/name=ingress")["items"][0][
+                "status"
+            ]["podIP"]
+        for issuer in ("first", "second"):
+            certificate, key = self_signed(host, issuer)
+            (tmp_path / "crt").write_text(certificate)
+            (tmp_path / "key").write_text(key)
+            made = company.kubectl(
+                "create", "secret", "tls", name, "--dry-run=client", "-o", "yaml",
+                f"--cert={tmp_path / 'crt'}", f"--key={tmp_path / 'key'}",
+            )  # fmt: skip
+            company.apply(made)
+            ask = ("openssl", "s_client", "-connect", f"{address}:443", "-servername", host)
+            until(lambda ask=ask, issuer=issuer: f"O = {issuer}" in company.exec_on("nodo1", *ask, check=False))
+        company.apply(RULE.format(name=name, kind=kind, host=host, tls="[]"))
+
+
+def self_signed(host: str, organization: str) -> tuple[str, str]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    oids = x509.NameOID
+    subject = x509.Name(
+        [x509.NameAttribute(oids.ORGANIZATION_NAME, organization), x509.NameAttribute(oids.COMMON_NAME, host)]
+    )
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now)
+    made = builder.not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return made.public_bytes(pem).decode(), private.decode()
