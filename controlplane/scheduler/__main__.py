@@ -36,10 +36,11 @@ async def run(client: Client, election: leaderelection.Election | None, found: C
             break
         except Unreachable:
             continue
-    me, events = leaderelection.identity(socket.gethostname(), os.environ), Recorder(client, NAME)
+    host = socket.gethostname()
+    me, events = leaderelection.identity(host, os.environ), Recorder(client, NAME)
 
     async def work() -> None:
-        await Scheduler(client, lambda name: Recorder(client, name), configuration=found).run()
+        await Scheduler(client, lambda name: Recorder(client, name, host, series=True), configuration=found).run()
 
     await leaderelection.lead(client, election, me, events, work)
 

@@ -183,7 +183,7 @@ class Scheduler:
             self._give_back(item, name)
         else:
             text = f"Successfully assigned {pod.namespace}/{pod.name} to {name}"
-            desk.events.event(item.pod.obj, "Normal", "Scheduled", text)
+            desk.events.event(item.pod.obj, "Normal", "Scheduled", text, action="Binding")
             self.queue.remove(pod.uid)
         finally:
             self._flying -= 1
@@ -206,14 +206,14 @@ class Scheduler:
         if live is None or live["metadata"].get("uid") != pod.uid or not self._is_ours(live):
             return
         events = self._desk(live).events
-        events.event(live, "Warning", "FailedScheduling", text)
+        events.event(live, "Warning", "FailedScheduling", text, action="Scheduling")
         promised = eviction.node if eviction is not None else None
         try:
             if promised is not None or _scheduled_condition(live) != ("False", "Unschedulable", text):
                 await self._binder.say_unschedulable(pod, "Unschedulable", text, promised)
             for victim in eviction.victims if eviction is not None else ():
                 said = f"Preempted by pod {pod.uid} on node {promised}"
-                events.event(victim.obj, "Normal", "Preempted", said)
+                events.event(victim.obj, "Normal", "Preempted", said, action="Preempting")
                 await self._binder.evict(victim, pod)
         except (StatusError, Unreachable) as error:
             _log.debug("%s/%s: %s", pod.namespace, pod.name, error)

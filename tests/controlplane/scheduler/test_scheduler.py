@@ -46,7 +46,7 @@ class Events:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def event(self, obj: Object, kind: str, reason: str, message: str) -> None:
+    def event(self, obj: Object, kind: str, reason: str, message: str, *, action: str = "") -> None:
         self.told.append((reason, message))
 
 
