@@ -1,17 +1,15 @@
 """The types of Kubernetes' objects, compiled lazily from the schemas that the kubernetes-validate package carries.
 
 `schema().of(resource)` is the type tree that decoding, patching and server-side apply walk; `decode` brings a JSON
-object into the form the API server stores. Nothing is loaded at import: the file is parsed once, at the first use, and
-each definition is compiled when a kind first needs it.
+object into the form the API server stores. Nothing is loaded at import, and
+each definition is read and compiled when a kind first needs it.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib.util
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import orjson
@@ -20,6 +18,7 @@ from panal.resources import Resource
 
 from . import gotypes
 from .custom.resource import CustomResource
+from .definitions import Definitions, published
 
 Kind = Literal[
     "struct", "map", "list", "string", "bytes", "bool", "int32", "int64", "float64", "quantity", "intorstring", "time",
@@ -94,16 +93,7 @@ class Schema:
     """The definitions of one Kubernetes version."""
 
     def __init__(self, version: str = VERSION) -> None:
-        spec = importlib.util.find_spec("kubernetes_validate")
-        assert spec is not None
-        assert spec.submodule_search_locations is not None
-        folder = Path(next(iter(spec.submodule_search_locations))) / "kubernetes-json-schema" / f"{version}-local"
-        definitions = orjson.loads((folder / "_definitions.json").read_bytes())["$defs"]
-        self._kinds: dict[tuple[str, str, str], str] = {}
-        for name, definition in definitions.items():
-            for gvk in definition.get("x-kubernetes-group-version-kind", ()):
-                self._kinds.setdefault((gvk["group"], gvk["version"], gvk["kind"]), name)
-        self._raw: dict[str, bytes] = {name: orjson.dumps(definition) for name, definition in definitions.items()}
+        self._definitions = Definitions(published(version))
         self._compiled: dict[str, Type] = {}
         self._empty: dict[tuple[str, str, str], bytes] = {}
 
@@ -114,7 +104,7 @@ class Schema:
         return self.kind(resource.group, resource.version, resource.kind)
 
     def kind(self, group: str, version: str, kind: str) -> Type:
-        name = self._kinds.get((group, version, kind))
+        name = self._definitions.kinds.get((group, version, kind))
         return _ANY if name is None else self._definition(name)
 
     def empty(self, resource: Resource) -> dict[str, Any]:
@@ -135,15 +125,14 @@ class Schema:
         """The OpenAPI name of a resource's definition, for example io.k8s.api.core.v1.Pod."""
         if isinstance(resource, CustomResource):
             return resource.definition_name
-        return self._kinds.get((resource.group, resource.version, resource.kind))
+        return self._definitions.kinds.get((resource.group, resource.version, resource.kind))
 
     def definition(self, name: str) -> dict[str, Any]:
         """The JSON schema of a definition, with its descriptions. Raises KeyError."""
-        found: dict[str, Any] = orjson.loads(self._raw[name])
-        return found
+        return self._definitions.read(name)
 
     def names(self) -> tuple[str, ...]:
-        return tuple(self._raw)
+        return self._definitions.names()
 
     def _definition(self, name: str) -> Type:
         found = self._compiled.get(name)
@@ -151,7 +140,7 @@ class Schema:
             if name in _SPECIAL:
                 found = self._compiled[name] = Type(_SPECIAL[name], _go_name(name))
             else:
-                found = self._compile(name, orjson.loads(self._raw[name]))
+                found = self._compile(name, self._definitions.read(name))
         return found
 
     def _compile(self, name: str, definition: dict[str, Any]) -> Type:
