@@ -35,4 +35,5 @@ if [ ! -x .venv/bin/pip ]; then
 fi
 rm -f .venv.log
 .venv/bin/pip install -q --disable-pip-version-check -e '.[test]'
+PYTHONDONTWRITEBYTECODE= .venv/bin/python -P -m panal.agents.node.compile # so that the first cluster starts as fast as the next
 touch "$stamp"

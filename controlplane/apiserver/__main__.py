@@ -140,6 +140,7 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
 
 def _tls(chosen: Options) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0  # each client would keep 9 KiB of them for every connection, and none comes back to one
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_OPTIONAL
     for path in (chosen.tls_cert_file, chosen.tls_private_key_file, chosen.client_ca_file):

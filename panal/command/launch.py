@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from panal import cleanup
+from panal import bytecode, cleanup
 from panal.paths import ClusterPaths
 
 KEEPER = "panal.agents.node"
@@ -65,7 +65,7 @@ def launch(paths: ClusterPaths, network: str, environ: Mapping[str, str], began:
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-m", KEEPER, os.fspath(paths.root), network, PADDING],
+            [sys.executable, *bytecode.options(environ), "-P", "-m", KEEPER, os.fspath(paths.root), network, PADDING],
             {**inherited, cleanup.MARK: os.fspath(paths.root), "PANAL_STARTED": str(began)},
             file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0), *((os.POSIX_SPAWN_DUP2, log, n) for n in (1, 2))],
             setsid=True,
