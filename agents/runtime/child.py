@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import orjson
 
 from . import syscalls
+from .ownership import pretend
 from .request import OLD_ROOT, SpawnRequest, Step
 from .syscalls import NAMESPACES, Clone, Mnt
 from .title import set_title
@@ -248,6 +249,8 @@ def _set_credentials(request: SpawnRequest) -> None:
         syscalls.keep_bounding(request.capabilities)
     if request.show_as is not None:
         _show_as(*request.show_as)
+    if request.sole_owner is not None and request.python is None:
+        pretend(request.sole_owner)
     if request.groups is not None:
         os.setgroups(list(request.groups))
     if request.gid is not None:

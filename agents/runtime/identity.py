@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .contract import ContainerConfig
 
@@ -13,12 +13,13 @@ Exists = Callable[[int], bool]
 
 @dataclass(frozen=True)
 class Identity:
-    """As in a SpawnRequest: uid, gid and groups are taken on, or `show_as` makes it look so."""
+    """As in a SpawnRequest: uid, gid and groups are taken on, or `show_as` makes it look so. See there `sole_owner`."""
 
     uid: int | None = None
     gid: int | None = None
     groups: Sequence[int] | None = None
     show_as: tuple[int, int] | None = None
+    sole_owner: tuple[int, int] | None = None
 
     @property
     def shown_uid(self) -> int | None:
@@ -28,7 +29,7 @@ class Identity:
 def identity(config: ContainerConfig, image_user: int | None) -> tuple[Identity, list[str]]:
     """The identity for this configuration in the current user namespace, and warnings."""
     uid = config.user if config.user is not None else image_user
-    return decide(
+    who, warnings = decide(
         uid,
         config.group,
         tuple(config.supplemental_groups),
@@ -36,6 +37,7 @@ def identity(config: ContainerConfig, image_user: int | None) -> tuple[Identity,
         lambda number: exists(number, "gid_map"),
         may_set_groups(),
     )
+    return replace(who, sole_owner=who.show_as or _only_one()), warnings
 
 
 def decide(
@@ -59,9 +61,19 @@ def decide(
 
 def exists(number: int, table: str) -> bool:
     """Whether this user or group has an identity outside, by /proc/self/uid_map or gid_map."""
+    return any(first <= number < first + length for first, length in _ranges(table))
+
+
+def _only_one() -> tuple[int, int] | None:
+    """The user and the group of this namespace, if it has no others."""
+    users, groups = _ranges("uid_map"), _ranges("gid_map")
+    return (users[0][0], groups[0][0]) if [length for _, length in (*users, *groups)] == [1, 1] else None
+
+
+def _ranges(table: str) -> list[tuple[int, int]]:
+    """(first, length) of the ranges that exist here."""
     with open(f"/proc/self/{table}") as file:
-        ranges = [line.split() for line in file]
-    return any(int(first) <= number < int(first) + int(length) for first, _, length in ranges)
+        return [(int(first), int(length)) for first, _, length in map(str.split, file)]
 
 
 def may_set_groups() -> bool:

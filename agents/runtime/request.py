@@ -79,6 +79,8 @@ class SpawnRequest:
     groups: Sequence[int] | None = None
     show_as: tuple[int, int] | None = None
     """(uid, gid) as which the process sees itself, through a user namespace, where it can't change to them."""
+    sole_owner: tuple[int, int] | None = None
+    """(uid, gid) that alone exist: a program it executes may give files to others, which changes nothing."""
     capabilities: Sequence[str] | None = None
     """The ones to keep, without CAP_; None keeps all."""
     no_new_privs: bool = False
@@ -106,5 +108,6 @@ def decode(body: Mapping[str, Any]) -> SpawnRequest:
             "steps": tuple(Step(**step) for step in body["steps"]),
             "rlimits": {name: (soft, hard) for name, (soft, hard) in body["rlimits"].items()},
             "show_as": tuple(body["show_as"]) if body["show_as"] else None,
+            "sole_owner": tuple(body["sole_owner"]) if body["sole_owner"] else None,
         }
     )

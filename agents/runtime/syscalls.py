@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntFlag
 from functools import cache
 
@@ -67,6 +67,7 @@ _SYS_MOUNT_SETATTR = 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _MOUNT_ATTR_RDONLY = 1
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 15, 24, 38, 36
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _PR_SET_MM, _PR_SET_MM_MAP = 35, 14
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -79,6 +80,18 @@ class _MountAttributes(ctypes.Structure):
         ("propagation", ctypes.c_uint64),
         ("userns_fd", ctypes.c_uint64),
     )
+
+
+class _FilterInstruction(ctypes.Structure):
+    """struct sock_filter of linux/filter.h."""
+
+    _fields_ = (("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32))
+
+
+class _FilterProgram(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(_FilterInstruction)))
 
 
 class _CapHeader(ctypes.Structure):
@@ -190,6 +203,13 @@ def set_parent_death_signal(number: int) -> None:
 
 def set_no_new_privs() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, "set no_new_privs", 1)
+
+
+def set_filter(instructions: Sequence[tuple[int, int, int, int]]) -> None:
+    """A seccomp filter for this process and all it starts: (code, jump if true, jump if false, constant) each."""
+    listed = (_FilterInstruction * len(instructions))(*(_FilterInstruction(*each) for each in instructions))
+    whole = _FilterProgram(len(listed), listed)
+    _prctl(_PR_SET_SECCOMP, "set seccomp filter", _SECCOMP_MODE_FILTER, ctypes.addressof(whole))
 
 
 def set_child_subreaper() -> None:

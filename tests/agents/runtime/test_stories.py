@@ -278,6 +278,14 @@ async def test_run_as_another_user(node: Node) -> None:
         assert node.output(container).split() == ["1000", "1001", "x"]
 
 
+async def test_a_file_may_be_given_to_anyone_as_root_does(node: Node) -> None:
+    if node.kind == "plain" and os.geteuid() != 0:
+        pytest.skip("plain processes are this user, who may not")
+    container = await node.run("sh", "-c", "cd /tmp && touch x && chown 1005:1005 x && chown 0:0 x && stat -c %u x")
+    await node.ended(container)
+    assert node.output(container).split() == ["0"]
+
+
 async def test_capabilities_are_dockers_unless_asked_otherwise(node: Node) -> None:
     if not node.namespaces:
         pytest.skip("plain processes keep what they have")

@@ -8,9 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
@@ -29,11 +27,11 @@ def panal(*words, home, check=None):
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
 
 
-def test_help_comes_quickly_and_names_every_sub_command(tmp_path):
+def test_help_comes_quickly_and_names_every_sub_command(short_path):
     took = []
     for _ in range(3):
         began = time.perf_counter()
-        done = panal("--help", home=tmp_path)
+        done = panal("--help", home=short_path)
         took.append(time.perf_counter() - began)
     for word in ("up", "down", "status", "kubeconfig", "shell", "rules", "logs"):
         assert f"\n  {word} " in done.stdout
@@ -61,11 +59,11 @@ def _interrupted_when(event, words, home, times):
 
 
 @pytest.mark.parametrize("module", ["click", "panal.command.up", "panal.clusterfile"])
-def test_an_interruption_while_modules_are_imported_is_one_line(tmp_path, module):
+def test_an_interruption_while_modules_are_imported_is_one_line(short_path, module):
     """The first milliseconds of `panal up`, before it has begun anything."""
-    told = _interrupted_when(("import", module), ["up"], tmp_path, 2)
+    told = _interrupted_when(("import", module), ["up"], short_path, 2)
     assert told == (130, "", "panal: interrupted.\n")
-    assert not (tmp_path / "clusters").exists()
+    assert not (short_path / "clusters").exists()
 
 
 def test_an_interruption_after_the_end_of_an_interrupted_up_changes_nothing():
@@ -83,24 +81,17 @@ def test_an_interruption_after_the_end_of_an_interrupted_up_changes_nothing():
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture
-def short():
-    """A folder whose path leaves room for sockets."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="p") as folder:
-        yield Path(folder)
-
-
 @pytest.mark.parametrize(
     "words", [["status"], ["kubeconfig"], ["shell", "nodo1"], ["rules", "nodo1"], ["logs", "steward"]]
 )
-def test_without_a_cluster_the_way_to_one_is_told(tmp_path, words):
-    done = panal(*words, home=tmp_path)
+def test_without_a_cluster_the_way_to_one_is_told(short_path, words):
+    done = panal(*words, home=short_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "panal: no cluster called 'panal' runs here; start it with `panal up`.\n"
 
 
-def test_down_without_a_cluster_says_so(tmp_path):
-    done = panal("down", "--name", "other", home=tmp_path)
+def test_down_without_a_cluster_says_so(short_path):
+    done = panal("down", "--name", "other", home=short_path)
     assert (done.returncode, done.stderr) == (1, "panal: there is no cluster called 'other'; nothing runs here.\n")
 
 
@@ -113,28 +104,28 @@ def test_down_without_a_cluster_says_so(tmp_path):
         (["status", "--name", "A"], "'A' is no cluster name"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_and_leaves_nothing(short, words, told):
-    done = panal(*words, home=short / "home")
+def test_what_cannot_be_is_one_sentence_and_leaves_nothing(short_path, words, told):
+    done = panal(*words, home=short_path / "home")
     assert done.returncode == 1
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
-    assert not (short / "home").exists()
+    assert not (short_path / "home").exists()
 
 
-def test_a_taken_port_is_named_and_nothing_is_left(short):
+def test_a_taken_port_is_named_and_nothing_is_left(short_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        file = short / "cluster.yaml"
+        file = short_path / "cluster.yaml"
         file.write_text(f"apiVersion: panal.dev/v1\nkind: Cluster\nspec: {{edge: {{httpPort: {port}}}}}\n")
-        done = panal("up", "--config", str(file), home=short / "home")
+        done = panal("up", "--config", str(file), home=short_path / "home")
     assert done.returncode == 1
     assert f"port {port} of 127.0.0.1 is taken by another program" in done.stderr
     assert "spec.edge.httpPort" in done.stderr
-    assert not (short / "home").exists()
+    assert not (short_path / "home").exists()
 
 
-def test_a_home_too_deep_for_sockets_is_refused(tmp_path):
-    done = panal("up", home=tmp_path / ("x" * 90))
+def test_a_home_too_deep_for_sockets_is_refused(short_path):
+    done = panal("up", home=short_path / ("x" * 90))
     assert done.returncode == 1
     assert "choose a shorter one with PANAL_HOME" in done.stderr
 
@@ -157,8 +148,8 @@ def test_rules_are_the_lines_that_kube_proxy_gives():
 
 
 @pytest.fixture
-def paths(tmp_path):
-    found = ClusterPaths(tmp_path)
+def paths(short_path):
+    found = ClusterPaths(short_path)
     config = resolve(None, "-", name=None, nodes=2, network="netns", proxy_mode="userspace", runtime="plain")
     found.config.write_bytes(dump(config))
     found.logs.mkdir()

@@ -84,8 +84,8 @@ class Proxies:
 
 
 @pytest.fixture
-def proxies(loopback_apiserver: Any, tmp_path: Path) -> Iterator[Proxies]:
-    started = Proxies(loopback_apiserver, tmp_path)
+def proxies(loopback_apiserver: Any, short_path: Path) -> Iterator[Proxies]:
+    started = Proxies(loopback_apiserver, short_path)
     yield started
     started.close()
 
@@ -227,13 +227,13 @@ def healthz(address: str) -> bool:
 
 
 async def test_it_goes_on_while_the_api_server_is_away_and_picks_up_afterwards(
-    make_apiserver: Any, tmp_path: Path, named: Any, port: int, until: Any
+    make_apiserver: Any, short_path: Path, named: Any, port: int, until: Any
 ) -> None:
-    home = tmp_path / "apiserver"
+    home = short_path / "apiserver"
     home.mkdir()
     server = make_apiserver(home, loopback=True)
     server.start()
-    proxies = Proxies(server, tmp_path)
+    proxies = Proxies(server, short_path)
     try:
         async with Client.from_kubeconfig(server.user("tester", "system:masters")) as client:
             proxies.start("nodoa")
@@ -255,7 +255,7 @@ async def test_it_goes_on_while_the_api_server_is_away_and_picks_up_afterwards(
 @pytest.mark.nft
 @pytest.mark.skipif(not os.environ.get("CI") and nft.find(os.environ) is None, reason="no nft here")
 def test_a_killed_proxy_leaves_its_rules_in_force(
-    in_world: Any, make_apiserver: Any, tmp_path: Path, port: int, until: Any
+    in_world: Any, make_apiserver: Any, short_path: Path, port: int, until: Any
 ) -> None:
     async def story(world: Any) -> None:
         node, client_pc = await world.node("192.168.0.101", "10.10.8.0/24"), await world.host("192.168.0.200")
@@ -263,11 +263,11 @@ def test_a_killed_proxy_leaves_its_rules_in_force(
         for pod in (first, second):
             world.serve_tcp(pod, 80)
         world.enter(node)
-        home = tmp_path / "apiserver"
+        home = short_path / "apiserver"
         home.mkdir()
         server = make_apiserver(home)
         server.start()
-        proxies = Proxies(server, tmp_path)
+        proxies = Proxies(server, short_path)
         proxies.node_ips = {"nodoa": node}
         try:
             async with Client.from_kubeconfig(server.user("tester", "system:masters")) as client:
