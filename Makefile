@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test test-all lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control clean
+.PHONY: help setup demo demo-down test test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -27,6 +27,9 @@ test: setup lint ## Everything CI checks: style, types, import contracts, all te
 
 test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
 	@PANAL_TEST_ALL=1 WORKERS=$(WORKERS) ./scripts/test.sh
+
+test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes)
+	@PANAL_TEST_COMPOSE=1 .venv/bin/python -m pytest tests/compose
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .
@@ -58,4 +61,4 @@ bench-control: setup ## Measure scheduler and controllers stage by stage: decisi
 	@.venv/bin/python benchmarks/control.py
 
 clean: ## Remove what setup made
-	rm -rf .venv .tools .check .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv .tools wheels .check .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -134,8 +134,8 @@ class Alone:
     """Its name on the LAN."""
     join: str = ""
     """A folder that the hosts share: the control plane writes there how to join, the others read it."""
-    manifests: str = ""
-    """A folder of manifests that the control plane applies once it is up; "": none."""
+    manifests: tuple[str, ...] = ()
+    """Folders of manifests that the control plane applies once it is up."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,9 @@ def load_cluster(path: Path) -> ClusterConfig:
             "forward_proxy": None if proxy is None else _forward_proxy(proxy),
             "listen": Listen(**raw["listen"]) if raw.get("listen") else None,
             "joined": Joined(**raw["joined"]) if raw.get("joined") else None,
-            "alone": Alone(**raw["alone"]) if raw.get("alone") else None,
+            "alone": Alone(**{**raw["alone"], "manifests": tuple(raw["alone"]["manifests"])})
+            if raw.get("alone")
+            else None,
         }
     )
 

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Brings the Debian programs named as arguments (nft nginx busybox) into .tools/bin, without root and without
+# Brings the Debian programs named as arguments (nft nginx busybox ...) into .tools/bin, or $TOOLS/bin, without root and without
 # installing anything: apt-get downloads the packages that are missing into a folder of our own, and dpkg-deb unpacks
 # them. Does nothing for programs that the machine has already. Leaves the reason in words when it cannot.
 set -eu
 cd "$(dirname "$0")/.."
-tools=$PWD/.tools
+tools=${TOOLS:-$PWD/.tools}
 PATH=$PATH:/usr/sbin:/sbin
 packages=
 for program in "$@"; do
@@ -12,6 +12,8 @@ for program in "$@"; do
         nft) package=nftables ;;
         nginx) package=nginx-light ;;
         busybox) package=busybox-static ;;
+        dockerd) package="docker.io iptables" ;;
+        docker-compose | debootstrap) package=$program ;;
         *) echo "tools.sh: no package is known for '$program'" >&2; exit 2 ;;
     esac
     command -v "$program" >/dev/null 2>&1 || [ -x "$tools/bin/$program" ] || packages="$packages $package"

@@ -52,8 +52,8 @@ class MachineLAN:
             write_sysctls(SYSCTLS)
         except OSError as error:
             raise NotThisMachine(
-                f"this machine can't forward its pods' packets: {error.filename} can't be written ({error.strerror}); "
-                "a container needs the capabilities NET_ADMIN and SYS_ADMIN."
+                f"this machine can't forward its pods' packets: its network's settings can't be written "
+                f"({error.strerror}); a container needs the capability NET_ADMIN."
             ) from error
         from .capability import find_nft
 

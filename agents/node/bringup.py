@@ -102,13 +102,14 @@ async def _apply_given(client: Client, config: ClusterConfig, nodes: asyncio.Tas
     from .alone import meeting
 
     await asyncio.wait([nodes], timeout=NODES_WITHIN)
-    try:
-        objects = meeting.manifests(Path(config.alone.manifests))
-    except (OSError, ValueError) as error:
-        _log.error("the manifests can't be applied: %s", error)
-        return
-    await _apply_all(client, objects)
-    _log.info("applied %d objects of %s", len(objects), config.alone.manifests)
+    for folder in config.alone.manifests:
+        try:
+            objects = meeting.manifests(Path(folder))
+        except (OSError, ValueError) as error:
+            _log.error("the manifests can't be applied: %s", error)
+            continue
+        await _apply_all(client, objects)
+        _log.info("applied %d objects of %s", len(objects), folder)
 
 
 async def report(paths: ClusterPaths, stage: str, detail: str, *, last: bool = False) -> None:

@@ -250,9 +250,15 @@ def token_delete(name: str | None, token: str) -> None:
     default="/run/panal/join",
     help="A folder that all hosts share: how to join stands there.",
 )
-@click.option("--apply", type=click.Path(path_type=Path), envvar="PANAL_APPLY", help="Manifests to begin with.")
+@click.option(
+    "--apply",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    envvar="PANAL_APPLY",
+    help="A folder of manifests to begin with; more than once, or in $PANAL_APPLY with colons in between.",
+)
 @click.option("--check", is_flag=True, help="Only ask how the host on this machine is: 0 when it is well.")
-def host(name: str | None, config: Path, join: Path, apply: Path | None, check: bool) -> None:
+def host(name: str | None, config: Path, join: Path, apply: tuple[Path, ...], check: bool) -> None:
     """Be the host NAME of the company LAN: this machine or container, until it is told to end.
 
     NAME is one that the cluster.yaml has (by default this machine's own), and this machine has its address already.

@@ -36,7 +36,7 @@ class Host:
     name: str | None
     config: Path
     join: Path
-    apply: Path | None = None
+    apply: tuple[Path, ...] = ()
 
 
 def run(host: Host, environ: Mapping[str, str]) -> NoReturn:
@@ -66,7 +66,7 @@ def configuration(host: Host, environ: Mapping[str, str]) -> tuple[ClusterConfig
     role = role_of(resolved.config, name)
     for note in _notes(resolved, role):
         click.echo(note)
-    alone = Alone(name, str(host.join.absolute()), str(host.apply.absolute()) if host.apply is not None else "")
+    alone = Alone(name, str(host.join.absolute()), tuple(str(folder.absolute()) for folder in host.apply))
     config = replace(resolved.config, alone=alone, api_port=API_PORT)
     return config, ClusterPaths.of(home(environ), name_of(wish, document))
 

@@ -1,0 +1,42 @@
+"""The company in containers, started once for all tests of `make test-compose`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import company
+import engine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stories share one engine: one worker, one order."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "running" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.compose)
+            item.add_marker(pytest.mark.timeout(900))
+            item.add_marker(pytest.mark.xdist_group("compose"))
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[company.Company]:
+    """`docker compose up`, on an engine of the test's own."""
+    if not os.environ.get("PANAL_TEST_COMPOSE"):
+        pytest.skip("takes minutes: run `make test-compose`, or set PANAL_TEST_COMPOSE=1")
+    if (reason := engine.reason()) is not None:
+        pytest.skip(reason)
+    try:
+        engine.bring()
+        base = engine.base()
+        with engine.started() as docker:
+            docker.docker("import", "-", engine.BASE, stdin=base)
+            with company.up(docker) as found:
+                yield found
+    except engine.Unavailable as unavailable:
+        pytest.fail(str(unavailable))
