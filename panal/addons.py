@@ -218,6 +218,13 @@ def lan_access() -> list[Object]:
         _rule("", ["services/status"], ["update", "patch"]),
         _rule("networking.k8s.io", ["ingresses", "ingressclasses"], _READ),
         _rule("", ["events"], ["create", "patch"]),
+        _rule("", ["services"], ["patch"]),
+        _rule("apiextensions.k8s.io", ["customresourcedefinitions"], _READ),
+        _rule("metallb.io", ["ipaddresspools", "l2advertisements"], _READ),
+        _rule("metallb.io", ["ipaddresspools/status"], ["patch"]),
+        _rule("route.openshift.io", ["routes"], _READ),
+        _rule("externaldns.k8s.io", ["dnsendpoints"], _READ),
+        _rule("externaldns.k8s.io", ["dnsendpoints/status"], ["patch"]),
     ]
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "panal:lan"}
     return [_role("panal:lan", rules), _binding("panal:lan", "panal:lan", group)]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from panal import addons, log, resources
+from panal import addons, bundledkinds, log, resources
 from panal.client import Client, Unreachable
 from panal.config import ClusterConfig, load_cluster
 from panal.errors import AlreadyExists, StatusError
@@ -78,6 +78,7 @@ async def bring_up(client: Client, config: ClusterConfig, paths: ClusterPaths) -
             await report(paths, "ingress controller available", f"port {config.ingress.node_port} of every node")
         await given
     await report(paths, "usable", f"{len(config.nodes)} nodes", last=True)
+    await _apply_all(client, bundledkinds.definitions())  # what else companies' manifests name; nothing waits for it
 
 
 async def _invite(client: Client, config: ClusterConfig, paths: ClusterPaths) -> None:

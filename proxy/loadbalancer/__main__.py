@@ -16,8 +16,9 @@ from pathlib import Path
 import orjson
 
 from panal import log
-from panal.addresses import in_loopback, real_port
+from panal.addresses import in_loopback, localized, real_port
 from panal.client import Client
+from panal.clustercheck import residents
 from panal.config import load_cluster
 from panal.tasks import run_until_signal
 
@@ -29,7 +30,7 @@ from ..services.tablesocket import Parts, answering, serving
 from . import edge
 from .balancer import LoadBalancer, Settings
 from .checker import Checker
-from .plan import Pool
+from .pools import Pool
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +55,11 @@ def _flags(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--status-socket", type=Path, help="Unix socket that shows its state")
     parser.add_argument("--trace-socket", type=Path, help="Unix socket that tells of connections")
     flags = parser.parse_args(argv)
+    flags.name, flags.reserved = "lb", frozenset()
     if flags.config is not None:
-        spec = load_cluster(flags.config).load_balancer
+        config = load_cluster(flags.config)
+        spec = config.load_balancer
+        flags.name, flags.reserved = spec.name, frozenset(address for _, _, address in residents(config))
         flags.address = flags.address or spec.address
         flags.pool = flags.pool or Pool.parse("-".join(spec.addresses))
         flags.frontend = flags.frontend or [(item.port, item.node_port) for item in spec.frontends]
@@ -88,7 +92,10 @@ async def _run(flags: argparse.Namespace, device: str | None) -> None:
     sockets = await _edge_sockets(flags.edge_socket)
     if sockets:
         engine.hand_over(edge.NAME, sockets)
-    settings = Settings(flags.address, flags.pool, dict(flags.frontend or ()), edge.NAME if sockets else "")
+    settings = Settings(
+        flags.address, flags.pool, dict(flags.frontend or ()), edge.NAME if sockets else "", flags.reserved,
+        flags.name, localized,
+    )  # fmt: skip
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client.from_kubeconfig(flags.kubeconfig, user_agent="load-balancer"))
         engine.start()

@@ -225,3 +225,59 @@ def self_signed(host: str, organization: str) -> tuple[str, str]:
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return made.public_bytes(pem).decode(), private.decode()
+
+
+# The load balancer as MetalLB is used.
+
+POOLS = """
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: company, namespace: metallb-system}
+spec: {addresses: [192.168.5.1-192.168.5.9]}
+---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: silent, namespace: metallb-system}
+spec: {addresses: [192.168.6.1/32], autoAssign: false}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: company, namespace: metallb-system}
+spec: {ipAddressPools: [company]}
+"""
+
+BALANCED = """
+apiVersion: v1
+kind: Service
+metadata:
+  name: {name}
+  annotations: {{{annotation}}}
+spec: {{type: LoadBalancer, selector: {{app: site}}, ports: [{{port: 80, targetPort: 8080}}]}}
+"""
+
+
+def test_pools_advertisements_and_annotations_are_followed_as_metallb_does(
+    company: Cluster, ingresses: dict[str, str]
+) -> None:
+    until(lambda: company.apply(POOLS), what="the kinds")
+    for name, annotation in (
+        ("wish", "metallb.io/loadBalancerIPs: 192.168.5.7"),
+        ("host", "metallb.io/loadBalancerIPs: 192.168.0.101"),
+        ("quiet", "metallb.io/address-pool: silent"),
+    ):
+        company.apply(BALANCED.format(name=name, annotation=annotation))
+    until(lambda: _if("site-", fetched(company, "http://192.168.5.7/")))
+    shown = until(lambda: _if("192.168.6.1", company.kubectl("get", "services", "wish", "host", "quiet")))
+    assert re.search(r"wish +LoadBalancer +\S+ +192\.168\.5\.7 ", shown)
+    assert re.search(r"host +LoadBalancer +\S+ +<pending> ", shown)
+    assert "sees" not in fetched(company, "--max-time", "1", "http://192.168.6.1/")  # given and not announced
+    described = until(lambda: _if("nodeAssigned", company.kubectl("describe", "service", "wish")))
+    assert 'Assigned IP ["192.168.5.7"]' in described
+    assert 'announcing from node "lb" with protocol "layer2"' in described
+    assert "metallb.io/ip-allocated-from-pool: company" in described
+    why = 'Failed to allocate IP for "default/host": "192.168.0.101" is not allowed in config'
+    until(lambda: _if(why, company.kubectl("describe", "service", "host")))
+    status = company.get("ipaddresspool", "-n", "metallb-system", "company")["status"]
+    assert status["assignedIPv4"] + status["availableIPv4"] == 9
+    company.kubectl("delete", "service", "wish", "host", "quiet")
+    company.kubectl("delete", "-n", "metallb-system", "ipaddresspools,l2advertisements", "--all")

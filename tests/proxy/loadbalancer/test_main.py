@@ -166,11 +166,11 @@ async def test_a_service_gets_an_address_and_gives_it_back(
     async def events() -> Any:
         listed = await client.list(EVENTS, namespace)
         reasons = {item["reason"]: item["message"] for item in listed["items"]}
-        return reasons if "EnsuredLoadBalancer" in reasons else None
+        return reasons if len(reasons) > 1 else None
 
     assert await until(events) == {
-        "EnsuringLoadBalancer": "Ensuring load balancer",
-        "EnsuredLoadBalancer": "Ensured load balancer",
+        "IPAllocated": f'Assigned IP ["{given["ip"]}"]',
+        "nodeAssigned": 'announcing from node "lb" with protocol "layer2"',
     }
 
     balancer.stop(signal.SIGKILL)

@@ -8,9 +8,11 @@ import pytest
 
 from panal.proxy.forward.balance import Backends
 from panal.proxy.forward.records import Frontend
-from panal.proxy.loadbalancer.plan import Pool, assign, forwards, is_ours, node_addresses
+from panal.proxy.loadbalancer.allocate import assign, is_ours
+from panal.proxy.loadbalancer.plan import forwards, node_addresses
+from panal.proxy.loadbalancer.pools import AddressPool, Pool
 
-POOL = Pool.parse("192.168.0.11-192.168.0.13")
+POOL = [AddressPool("default", (Pool.parse("192.168.0.11-192.168.0.13"),))]
 
 
 def service(name: str, *, has: str | None = None, age: int = 0, **spec: Any) -> dict[str, Any]:
@@ -45,8 +47,8 @@ def test_a_wish_is_granted_when_the_address_is_in_the_pool_and_free() -> None:
     assert given(service("changed", has="192.168.0.11", loadBalancerIP="192.168.0.13")) == {"changed": "192.168.0.13"}
     plan = assign([service("has", has="192.168.0.11"), wish, service("far", loadBalancerIP="8.8.8.8")], POOL)
     assert {name: problem for (_, name), problem in plan.problems.items()} == {
-        "wish": "the address 192.168.0.11 is in use by another Service",
-        "far": "the address 8.8.8.8 is not one of 192.168.0.11-192.168.0.13",
+        "wish": 'can\'t change sharing key for "default/wish", address also in use by default/has',
+        "far": '"8.8.8.8" is not allowed in config',
     }
 
 
@@ -57,7 +59,7 @@ def test_two_that_have_one_address_are_parted() -> None:
 
 def test_an_exhausted_pool_is_said_to_be() -> None:
     plan = assign([service(f"s{age}", age=age) for age in range(4)], POOL)
-    assert plan.problems == {("default", "s3"): "no address of 192.168.0.11-192.168.0.13 is free"}
+    assert plan.problems == {("default", "s3"): "no available IPs"}
 
 
 def test_other_types_foreign_classes_and_services_on_their_way_out_are_not_ours() -> None:
@@ -106,7 +108,12 @@ def test_a_services_ports_go_to_its_node_ports() -> None:
     ]
     spec = {"ports": ports, "loadBalancerSourceRanges": ["10.0.0.0/8"], "sessionAffinity": "ClientIP"}
     table = forwards(
-        "192.168.0.10", {}, [("192.168.0.11", service("a", **spec))], ("192.168.0.101",), lambda _: True, lambda p: p
+        "192.168.0.10",
+        {},
+        [("192.168.0.11", service("a", **spec), ("192.168.0.101",))],
+        (),
+        lambda _: True,
+        lambda p: p,
     )
     assert table == {
         Frontend("TCP", "192.168.0.11", 80): Backends((("192.168.0.101", 30080),), 10800, ("10.0.0.0/8",)),
