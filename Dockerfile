@@ -15,12 +15,17 @@ COPY panal panal
 COPY agents agents
 COPY controlplane controlplane
 COPY proxy proxy
-# The versions of constraints.txt; --no-index where wheels were brought, so that nothing else is asked.
+# The versions of constraints.txt; --no-index where wheels were brought, so that nothing else is asked. Of Kubernetes'
+# schemas only those of Panal's version stay, and byte code is made once, for the command and for what it runs (-OO).
 RUN python3 -m venv /opt/panal \
  && if ls /wheels/*.whl >/dev/null 2>&1; then from="--no-index --find-links /wheels"; else from=; fi \
  && /opt/panal/bin/pip install --no-cache-dir --no-compile --disable-pip-version-check $from -c /wheels/constraints.txt . \
  && /opt/panal/bin/pip uninstall -y -q pip setuptools \
- && SOURCE_DATE_EPOCH=0 /opt/panal/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/panal/lib \
+ && find /opt/panal/lib/*/site-packages/kubernetes_validate/kubernetes-json-schema -mindepth 1 -maxdepth 1 \
+    ! -name 'v1.36.*' -exec rm -r {} + \
+ && find /opt/panal -exec touch -h -d @0 {} + \
+ && /opt/panal/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/panal/lib \
+ && /opt/panal/bin/python -P -m panal.agents.node.compile \
  && find /opt/panal -newermt 1970-01-02 -exec touch -h -d @0 {} +
 
 FROM ${BASE}

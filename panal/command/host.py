@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from panal import cleanup
+from panal import bytecode, cleanup
 from panal.config import Alone, ClusterConfig, dump
 from panal.kubeconfig import write_private
 from panal.paths import ClusterPaths
@@ -52,7 +52,7 @@ def run(host: Host, environ: Mapping[str, str]) -> NoReturn:
     sys.stdout.flush()
     os.execve(
         sys.executable,
-        [sys.executable, "-P", "-m", PROGRAM, os.fspath(paths.root), PADDING],
+        [sys.executable, *bytecode.options(environ), "-P", "-m", PROGRAM, os.fspath(paths.root), PADDING],
         {**kept, cleanup.MARK: os.fspath(paths.root)},
     )
 

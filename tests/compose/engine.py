@@ -113,6 +113,11 @@ class Engine:
     def docker(self, *words: str, check: bool = True, timeout: float = 120, stdin: Path | None = None) -> str:
         return run(["docker", *words], self.environ(), check=check, timeout=timeout, stdin=stdin)
 
+    def docker_said(self, container: str) -> str:
+        """What its process 1 wrote, to both outputs."""
+        done = subprocess.run(["docker", "logs", container], env=self.environ(), capture_output=True, text=True)
+        return done.stdout + done.stderr
+
     def compose(self, *words: str, check: bool = True, timeout: float = 300) -> str:
         return run(["docker-compose", *words], self.environ(), check=check, timeout=timeout)
 

@@ -87,8 +87,33 @@ def test_the_load_balancers_token_makes_nobody_a_node(running: Company) -> None:
         "    except Refused as error: print('refused:', error)\n"
         "asyncio.run(work('lan_token'))\n"
     )
-    assert "refused:" in running.exec("menchupc" if False else "lb", "/opt/panal/bin/python", "-c", code)
+    assert "refused:" in running.exec("lb", "/opt/panal/bin/python", "-c", code)
     assert "zeus" not in running.kubectl("get", "nodes")
+
+
+def test_process_1_takes_over_orphans_and_leaves_no_zombies(running: Company) -> None:
+    states = "for s in /proc/[0-9]*/stat; do cut -d' ' -f3 $s; done 2>/dev/null"
+    for host in ADDRESSES:
+        running.exec(host, "sh", "-c", "(sleep 0.2 &) ; (true &)")
+    until(
+        lambda: not any("Z" in running.exec(host, "sh", "-c", states) for host in ADDRESSES),
+        seconds=20, what="no zombie in any container",
+    )  # fmt: skip
+
+
+def test_a_container_that_cannot_be_its_host_says_why_and_ends_with_1(running: Company) -> None:
+    for options, words in (
+        (["--hostname=nodoa"], "refuses mounts of the node's own"),
+        (["--hostname=nodoa", "--cap-add=SYS_ADMIN"], "this machine is not nodoa: it has no address 192.168.0.101"),
+        (["--hostname=zeus"], "has no host called 'zeus'; name one of nodo1, nodoa"),
+    ):
+        code = running.engine.docker("create", "--network=none", "--cap-drop=ALL", *options, "panal").strip()
+        try:
+            running.engine.docker("start", code)
+            assert running.engine.docker("wait", code).strip() == "1", options
+            assert words in running.engine.docker_said(code)
+        finally:
+            running.engine.docker("rm", "--volumes", code)
 
 
 def test_a_killed_nodes_container_comes_back_and_the_cluster_heals(running: Company) -> None:
