@@ -441,6 +441,7 @@ def ingress_controller(config: ClusterConfig) -> list[Object]:
             f"--controller-class={INGRESS_CONTROLLER}",
             f"--ingress-class={INGRESS_CLASS}",
             f"--publish-status-address={config.load_balancer.address}",
+            f"--route-domain=apps.{config.external_dns.domains[0]}",
         ],
         "env": [
             # Straight to the API server, as above.
@@ -456,6 +457,9 @@ def ingress_controller(config: ClusterConfig) -> list[Object]:
         _rule("discovery.k8s.io", ["endpointslices"], _READ),
         _rule("networking.k8s.io", ["ingresses", "ingressclasses"], _READ),
         _rule("networking.k8s.io", ["ingresses/status"], ["update", "patch"]),
+        _rule("apiextensions.k8s.io", ["customresourcedefinitions"], _READ),
+        _rule("route.openshift.io", ["routes"], _READ),
+        _rule("route.openshift.io", ["routes/status"], ["update", "patch"]),
         _rule("", ["events"], ["create", "patch"]),
     ]
     subject = {"kind": "ServiceAccount", "name": "ingress", "namespace": INGRESS_NAMESPACE}

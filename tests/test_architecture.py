@@ -30,7 +30,10 @@ PURE = (
     "proxy/ingress/canaries.py",
     "proxy/ingress/engines/nginx.py",
     "proxy/ingress/guards.py",
+    "proxy/ingress/openshift.py",
     "proxy/ingress/routes.py",
+    "proxy/loadbalancer/allocate.py",
+    "proxy/loadbalancer/pools.py",
     "proxy/services/table.py",
     "proxy/services/render.py",
 )

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bind", help="default: every address; $POD_IP in the loopback network")
     parser.add_argument("--publish-status-address", default="", metavar="ADDRESS[,ADDRESS]")
     parser.add_argument("--publish-service", default="", metavar="NAMESPACE/NAME")
+    parser.add_argument("--route-domain", default="", help="serve OpenShift's Routes; hosts of those without one")
     parser.add_argument("--use-forwarded-headers", action="store_true", help="trust X-Forwarded-* of clients")
     parser.add_argument("--health-port", type=int, default=10254)
     parser.add_argument("--engine", choices=engines.NAMES, default=engines.OWN, help="the program that moves the bytes")
@@ -100,7 +101,9 @@ def _selection(options: argparse.Namespace) -> Selection:
 
 async def _serve(options: argparse.Namespace, publish: Publish, client: Client) -> None:
     proxy = Proxy(Timeouts(), log=AccessLog(unblocked(1)), trust_forwarded=options.use_forwarded_headers)
-    controller = IngressController(client, _selection(options), publish, proxy.apply, socket.gethostname())
+    controller = IngressController(
+        client, _selection(options), publish, proxy.apply, socket.gethostname(), options.route_domain
+    )
     certificates = Certificates(lambda name: proxy.table.certificate(name), controller.secret)
     server = Server(proxy, certificates)
     try:

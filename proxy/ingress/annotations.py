@@ -26,6 +26,9 @@ class Options:
     """Connect to the Service's ClusterIP instead of its endpoints, so that the node's rules choose the pod."""
     ssl_redirect: bool = True
     force_ssl_redirect: bool = False
+    ssl_redirect_code: int = 308
+    only_scheme: str = ""
+    """`http` or `https`: by the other one it can't be had (503). Of OpenShift's Routes."""
     rewrite_target: str = ""
     use_regex: bool = False
     app_root: str = ""

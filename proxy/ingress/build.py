@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from . import openshift
 from .annotations import Options, options, snippet
-from .routes import Address, Backend, Canary, Complaint, HostRoutes, PathType, Route, RouteTable
+from .routes import Address, Backend, Canary, Complaint, HostRoutes, PathType, Route, RouteTable, UpstreamTLS
 from .users import Users, read_users
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -71,7 +72,7 @@ class _Host:
     default: Route | None = None
 
 
-def build(ingresses: Iterable[Object], view: View) -> RouteTable:
+def build(ingresses: Iterable[Object], view: View, admitted: Iterable[openshift.Admission] = ()) -> RouteTable:
     """The table of these Ingresses. Where two say the same, the older one is heard (ingress-nginx' rule)."""
     building = _Building(view)
     canaries = []
@@ -87,6 +88,8 @@ def build(ingresses: Iterable[Object], view: View) -> RouteTable:
             building.add(ingress, opts)
     for ingress, opts in canaries:
         building.add_canary(ingress, opts)
+    for admission in admitted:
+        openshift.add(building, admission)
     return building.table()
 
 
@@ -114,8 +117,10 @@ class _Building:
         self._view = view
         self._hosts: dict[str, _Host] = {}
         self._backends: dict[tuple[str, str, str, bool], Backend] = {}
+        self._passthrough: dict[str, tuple[tuple[Backend, int], ...]] = {}
         self._certificates: dict[str, str] = {}
         self._complaints: list[Complaint] = []
+        self._of_routes: list[Backend] = []
 
     def options(self, ingress: Object, annotations: Mapping[str, str]) -> Options:
         opts, complaints = options(annotations)
@@ -177,14 +182,43 @@ class _Building:
 
     def table(self) -> RouteTable:
         hosts = {host: HostRoutes(found.routes, found.default) for host, found in self._hosts.items()}
+        backends = (*self._backends.values(), *self._of_routes)
         return RouteTable(
+            passthrough=self._passthrough,
             hosts={host: routes for host, routes in hosts.items() if host and not host.startswith("*.")},
             wildcards={host[1:]: routes for host, routes in hosts.items() if host.startswith("*.")},
             anywhere=hosts.get(""),
             certificates=self._certificates,
-            backends=frozenset(address for backend in self._backends.values() for address in backend.endpoints),
+            backends=frozenset(address for backend in backends for address in backend.endpoints),
             complaints=tuple(self._complaints),
         )
+
+    # For OpenShift's Routes.
+
+    def endpoints(self, namespace: str, service: str, port: object, tls: UpstreamTLS | None) -> Backend:
+        """The endpoints of a Service's port, named by its own number, its target's or its name; else of its first."""
+        found = self._view.service(namespace, service) or {}
+        ports = (found.get("spec") or {}).get("ports") or ()
+        wanted = [item for item in ports if port in (item.get("name"), item.get("targetPort"), item.get("port"))]
+        chosen = (wanted if port is not None else list(ports))[:1]
+        addresses = [
+            address
+            for item in chosen
+            for address in endpoint_addresses(self._view.slices(namespace, service), item.get("name") or "")
+        ]
+        name = f"{namespace}-{service}-{chosen[0].get('name') or chosen[0].get('port') if chosen else port}"
+        backend = Backend(name, tuple(addresses), tls=tls)
+        self._of_routes.append(backend)
+        return backend
+
+    def join(self, host: str, route: Route) -> None:
+        self._host(host).routes.append(route)
+
+    def join_passthrough(self, host: str, split: Sequence[tuple[Backend, int]]) -> None:
+        self._passthrough[host] = tuple(split)
+
+    def join_certificate(self, host: str, secret: str) -> None:
+        self._certificates.setdefault(host, secret)
 
     def _host(self, host: str) -> _Host:
         return self._hosts.setdefault(host, _Host())

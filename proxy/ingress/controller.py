@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from panal.client import Client
+from panal.client import Client, Unreachable
 from panal.controllers import Controller
-from panal.errors import NotFound
+from panal.customkinds import ROUTES, CustomKinds
+from panal.errors import NotFound, StatusError
 from panal.events import Recorder
 from panal.informer import Applied, Delta, Informer, key_of
 from panal.resources import ENDPOINTSLICES, INGRESSCLASSES, INGRESSES, SECRETS, SERVICES
 from panal.workqueue import WorkQueue
 
+from . import openshift
 from .build import SERVICE_NAME_LABEL, Selection, build, selects, services_of, wants_auth_secrets
 from .routes import Complaint, RouteTable
 from .tls import BadCertificate, key_pair
@@ -103,7 +106,13 @@ class IngressController:
     """Watches, builds, and hands each new table to `apply`."""
 
     def __init__(
-        self, client: Client, selection: Selection, publish: Publish, apply: Callable[[RouteTable], None], host: str
+        self,
+        client: Client,
+        selection: Selection,
+        publish: Publish,
+        apply: Callable[[RouteTable], None],
+        host: str,
+        route_domain: str = "",
     ) -> None:
         self._client = client
         self._selection = selection
@@ -118,6 +127,11 @@ class IngressController:
             Informer(client, SECRETS, field_selector="type=Opaque", transform=_slim),
         )
         self._events = Recorder(client, "panal-ingress-controller", host)
+        self._routes = Informer(client, ROUTES, transform=_slim)
+        self._route_domain = route_domain
+        self._kinds = CustomKinds(client, (self._routes,)) if route_domain else None
+        """OpenShift's Routes are served where they have a domain for hosts of their own."""
+        self._admissions: list[openshift.Admission] = []
         self._wanted: set[Key] = set()
         """The Services that our Ingresses name: changes of others are nobody's business."""
         self._dirty = asyncio.Event()
@@ -132,6 +146,7 @@ class IngressController:
         self._classes.subscribe(lambda _: self._everything_changed())
         self.view.services.subscribe(self._service_changed)
         self.view.endpoint_slices.subscribe(self._slice_changed)
+        self._routes.subscribe(lambda _: self._dirty.set())
         for secrets in (self.view.secrets, self.view.auth_secrets):
             secrets.subscribe(lambda _: self._dirty.set())
         first = (self._ingresses, self._classes, self.view.services, self.view.endpoint_slices)
@@ -146,15 +161,22 @@ class IngressController:
                 group.create_task(informer.run(), name=f"watch {informer.resource.plural}")
             for wanted, secrets in self._secret_watches():
                 group.create_task(_watch_when(wanted, secrets), name="watch secrets")
+            if self._kinds is not None:
+                group.create_task(self._kinds.run(), name="watch custom kinds")
             for informer in first:
                 await informer.synced()
+            if self._kinds is not None:
+                await self._kinds.settled()
             group.create_task(self._follow(), name="build tables")
             if self._publish:
                 publisher = Controller("ingress status", self._publish_status, queue=self._statuses, workers=2)
                 group.create_task(publisher.run(), name="publish statuses")
 
     def secret(self, name: str) -> Object | None:
-        """A TLS Secret by NAMESPACE/NAME."""
+        """A TLS Secret by NAMESPACE/NAME, or what a Route holds."""
+        if name.startswith(openshift.SECRET):
+            route = self._routes.get(*name.removeprefix(openshift.SECRET).split("/", 1))
+            return dict(openshift.certificate_of(route)) if route is not None else None
         namespace, _, secret = name.partition("/")
         return self.view.secrets.get(namespace, secret)
 
@@ -174,12 +196,31 @@ class IngressController:
                 await self._have(self._secrets_wanted, self.view.secrets)
             if any(wants_auth_secrets(ingress) for ingress in ingresses):
                 await self._have(self._auth_wanted, self.view.auth_secrets)
+            self._admissions = openshift.admit(self._routes.all(), self._route_domain) if self._route_domain else []
+            admitted = [admission for admission in self._admissions if not admission.reason]
             self._wanted = {service for ingress in ingresses for service in services_of(ingress)}
-            table = build(ingresses, self.view)
+            self._wanted.update(service for found in admitted for service in openshift.services_of_route(found.route))
+            table = build(ingresses, self.view, admitted)
             self._apply(table)
             self.complain(table.complaints)
             self.synced.set()
+            await self._say_admitted()
             await self._dirty.wait()
+
+    async def _say_admitted(self) -> None:
+        """The status of Routes. One that can't be written is written with the next change."""
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for admission in self._admissions:
+            status = openshift.status(admission, f"router-{openshift.ROUTER}.{self._route_domain}", now)
+            if status is None:
+                continue
+            metadata = admission.route["metadata"]
+            try:
+                await self._client.patch(
+                    ROUTES, metadata["name"], {"status": status}, metadata["namespace"], subresource="status"
+                )
+            except (StatusError, Unreachable) as error:
+                _log.warning("status of Route %s/%s: %s", metadata["namespace"], metadata["name"], error)
 
     async def _have(self, wanted: asyncio.Event, secrets: Informer) -> None:
         """Secrets are read from now on; the first table that needs them waits for them, but not for ever."""

@@ -150,7 +150,8 @@ class Exchange:
             self.answer(502)
             return
         self.address = self._tries.pop(0)
-        upstream = self._client.proxy.pool.take(self.address)
+        assert self.route is not None
+        upstream = self._client.proxy.pool.take(self.address, self.route.backend.tls)
         if upstream is not None:
             self._start(upstream)
         else:
@@ -160,7 +161,7 @@ class Exchange:
         assert self.route is not None
         pool = self._client.proxy.pool
         try:
-            upstream = await pool.connect(address, self.route.options.connect_timeout)
+            upstream = await pool.connect(address, self.route.options.connect_timeout, self.route.backend.tls)
         except TimeoutError:
             self._failed(address, "timed out while connecting", 504)
         except OSError as error:

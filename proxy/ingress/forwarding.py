@@ -146,7 +146,7 @@ def redirect(request: Request, route: Route, scheme: bytes) -> tuple[int, bytes]
     if options.temporal_redirect:
         return options.temporal_redirect_code, options.temporal_redirect.encode()
     if scheme == b"http" and (options.force_ssl_redirect or (route.tls and options.ssl_redirect)) and request.host:
-        return 308, b"https://" + request.host + request.path
+        return options.ssl_redirect_code, b"https://" + request.host + request.path
     if options.app_root and request.path == b"/":
         return 302, options.app_root.encode()
     return None

@@ -21,9 +21,9 @@ class Verdict:
     headers: bytes = b""
 
 
-def judge(request: Request, options: Options, address: str) -> Verdict | None:
+def judge(request: Request, options: Options, address: str, scheme: bytes = b"http") -> Verdict | None:
     """None lets the request through; `address` is the client's."""
-    if options.denied:
+    if options.denied or (options.only_scheme and options.only_scheme.encode() != scheme):
         return Verdict(503)
     if request.method == b"OPTIONS" and options.enable_cors and (allowed := cors(request, options)):
         return Verdict(204, allowed + b"Content-Type: text/plain charset=UTF-8\r\n")

@@ -19,7 +19,7 @@ def may_pass(client: Downstream, exchange: Exchange, route: Route, plain: str) -
     """False where the request has been answered, forwarded, or waits."""
     request, options = exchange.request, route.options
     address = guards.client_address(request, client.client[0], trust_forwarded=client.proxy.trust_forwarded)
-    if (verdict := guards.judge(request, options, address)) is not None:
+    if (verdict := guards.judge(request, options, address, client.peer.scheme)) is not None:
         exchange.answer(verdict.status, added=verdict.headers)
         return False
     if options.enable_cors and (allowed := guards.cors(request, options)):
@@ -68,6 +68,11 @@ def _stays(client: Downstream, exchange: Exchange, route: Route, plain: str) -> 
         exchange.session = found
         client.forward(exchange, route, plain, _first(found, proxy.turn(route.backend)))
         return False
+    if route.split:
+        backend = proxy.by_weight(route)
+        if backend is not route.backend:
+            client.forward(exchange, replace(route, backend=backend), plain, proxy.turn(backend))
+            return False
     if canary is None:
         return True
     sticky = bool(options.affinity) and options.affinity_canary_behavior == "sticky"

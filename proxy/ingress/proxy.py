@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .accesslog import AccessLog
 from .forwarding import Peer
-from .routes import Address, Backend, RouteTable
+from .routes import Address, Backend, Route, RouteTable
 from .traces import Traces
 from .upstreams import Pool
 from .users import Passwords
@@ -51,6 +51,8 @@ class Proxy:
         self._all_left: asyncio.Event | None = None
         """Set while closing, when the last connection is gone."""
         self._turns: dict[str, int] = {}
+        self._credits: dict[str, dict[str, int]] = {}
+        """Of split routes: what each backend has been left behind its weight."""
         rng = rng or random.Random()
         self._random = rng.getrandbits
         self.draw: Callable[[], float] = rng.random
@@ -61,6 +63,7 @@ class Proxy:
 
     def apply(self, table: RouteTable) -> None:
         self.table = table
+        self._credits.clear()
         self.pool.retain(table.backends)
 
     def turn(self, backend: Backend) -> list[Address]:
@@ -73,6 +76,17 @@ class Proxy:
             start = 0
         self._turns[backend.name] = start
         return [*endpoints[start:], *endpoints[:start]]
+
+    def by_weight(self, route: Route) -> Backend:
+        """Each backend as often as its weight says, evenly spread; one without endpoints is left out."""
+        alive = [(backend, weight) for backend, weight in route.split if backend.endpoints] or route.split
+        key = f"{route.ingress}{route.path}"
+        credit = self._credits.setdefault(key, {})
+        for backend, weight in alive:
+            credit[backend.name] = credit.get(backend.name, 0) + weight
+        chosen = max((backend for backend, _ in alive), key=lambda backend: credit[backend.name])
+        credit[chosen.name] -= sum(weight for _, weight in alive)
+        return chosen
 
     def now(self) -> float:
         return self._clock()

@@ -21,6 +21,16 @@ MAX_REGEX_PATH = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamTLS:
+    """How a backend that speaks TLS is known."""
+
+    ca: str
+    """Certificates in PEM; empty: those of the machine."""
+    name: str
+    """What its certificate must say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """Where requests go: the ready endpoints of one port of a Service."""
 
@@ -29,6 +39,7 @@ class Backend:
     endpoints: tuple[Address, ...] = ()
     through_service: bool = False
     """The one address is the Service's, whose rules choose an endpoint for each new connection: none is kept."""
+    tls: UpstreamTLS | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +67,13 @@ class Route:
     users: Users | None = None
     """Who may come; None: everybody."""
     canary: Canary | None = None
+    split: tuple[tuple[Backend, int], ...] = ()
+    """Several backends with their weights, of which `backend` is the first."""
 
     @property
     def plain(self) -> bool:
         """Nothing about it needs to be looked at but where it leads."""
-        return self.options is DEFAULT and self.canary is None
+        return self.options is DEFAULT and self.canary is None and not self.split
 
     def rewritten(self, path: bytes, plain: str) -> bytes:
         """The path (with query) to ask the backend for."""
@@ -174,6 +187,8 @@ class RouteTable:
     """Rules without a host, and the default backend."""
     certificates: Mapping[str, str] = field(default_factory=dict)
     """The Secret (NAMESPACE/NAME) of each host under `tls`; keys may be wildcards `*.example.org`."""
+    passthrough: Mapping[str, tuple[tuple[Backend, int], ...]] = field(default_factory=dict)
+    """By host: TLS that its backends end themselves."""
     backends: frozenset[Address] = frozenset()
     """Every address requests may go to: connections kept to others are closed."""
     complaints: tuple[Complaint, ...] = ()

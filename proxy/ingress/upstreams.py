@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol, cast
 
 from panal.addresses import real_port
 
 from .heads import MAX_HEAD
-from .routes import Address
+from .routes import Address, UpstreamTLS
 
 MAX_IDLE = 64
 """Connections kept for each endpoint."""
@@ -32,8 +34,9 @@ class Exchange(Protocol):
 class Upstream(asyncio.Protocol):
     """One connection to one endpoint: idle in the pool, or working for one exchange."""
 
-    def __init__(self, pool: Pool, address: Address) -> None:
+    def __init__(self, pool: Pool, address: Address, tls: UpstreamTLS | None = None) -> None:
         self.address = address
+        self.tls = tls
         self.fresh = True
         """No request has been sent on it yet: when it fails, the endpoint failed."""
         self.idle_since = 0.0
@@ -132,31 +135,45 @@ class Upstream(asyncio.Protocol):
             self._exchange.upstream_paused(False)
 
 
+@lru_cache(128)
+def _context(tls: UpstreamTLS) -> ssl.SSLContext:
+    """Raises ssl.SSLError, an OSError, for what is no certificate."""
+    return ssl.create_default_context(cadata=tls.ca or None)
+
+
 class Pool:
     """The idle connections by endpoint, the most recently used first."""
 
     def __init__(self, connect_port: Callable[[int], int] = real_port) -> None:
         self._idle: dict[Address, list[Upstream]] = {}
+        """Plain ones and those with TLS together: a port of a pod speaks one of the two."""
         self._sweep: asyncio.TimerHandle | None = None
         self._port = connect_port
         self._closed = False
 
-    def take(self, address: Address) -> Upstream | None:
+    def take(self, address: Address, tls: UpstreamTLS | None = None) -> Upstream | None:
         idle = self._idle.get(address)
         while idle:
             upstream = idle.pop()
-            if upstream.usable:
+            if upstream.usable and upstream.tls == tls:
                 return upstream
+            upstream.abort()
         return None
 
-    async def connect(self, address: Address, seconds: float) -> Upstream:
+    async def connect(self, address: Address, seconds: float, tls: UpstreamTLS | None = None) -> Upstream:
         """A new connection; raises OSError or TimeoutError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
             host, port = address
             if host.startswith("127."):  # ports are shifted in the loopback network only
                 port = self._port(port)
-            _, upstream = await loop.create_connection(lambda: Upstream(self, address), host, port)
+            _, upstream = await loop.create_connection(
+                lambda: Upstream(self, address, tls),
+                host,
+                port,
+                ssl=_context(tls) if tls is not None else None,
+                server_hostname=tls.name if tls is not None else None,
+            )
         return upstream
 
     def keep(self, upstream: Upstream) -> None:
