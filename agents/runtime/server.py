@@ -54,6 +54,7 @@ class Server:
         self._home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._poll.register(self.owner, select.POLLIN)
         self._poll.register(wakeup, select.POLLIN)
+        self._reap()  # what ended before anybody listened
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor == wakeup:

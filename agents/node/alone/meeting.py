@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
 import functools
 import logging
 import os
@@ -22,7 +23,7 @@ from panal import bootstraptoken, bundled, joinobjects
 from panal.client import Client, Unreachable
 from panal.config import ClusterConfig, NodeSpec, dump, load_node
 from panal.errors import StatusError, Unauthorized
-from panal.kubeconfig import Access, document, write_private
+from panal.kubeconfig import Access, access, document, write_private
 from panal.paths import ClusterPaths
 from panal.pki import Pair, context_name, node_server
 
@@ -34,6 +35,8 @@ FILE = "join.json"
 LIMIT = 1 << 16
 AGAIN = 1.0
 """Seconds between attempts, of the file and of the join."""
+OLD = 1 / 3
+"""A certificate with less of its life left than this is renewed."""
 SIGNER = "kubernetes.io/kube-apiserver-client"
 
 Object = dict[str, Any]
@@ -95,16 +98,21 @@ def publish(config: ClusterConfig, invitation: Invitation) -> None:
 
 
 def enrol(config: ClusterConfig, paths: ClusterPaths) -> None:
-    """Get this host's certificates, unless it has them from before: waits for the control plane. Raises OSError."""
+    """Get the host's certificates, unless it has good ones from before. Waits for the control plane. Raises OSError."""
     assert config.alone is not None
+    now = datetime.datetime.now(datetime.UTC)
     for node in config.nodes_here:
         place = paths.node(node.name)
         if place.kubeconfig.exists() and place.config.exists():
             _configure(config, paths, node, load_node(place.config).node.pod_cidr)
+            if (left := life_left(place.kubeconfig, now)) < OLD:
+                attempt = functools.partial(_renew if left > 0 else _node, config, paths)
+                asyncio.run(_until_done(config, attempt))
         else:
             asyncio.run(_until_done(config, functools.partial(_node, config, paths)))
     for host, (file, user) in lan_users(config).items():
-        if host == config.alone.host and not (paths.root / file).exists():
+        known = paths.root / file
+        if host == config.alone.host and (not known.exists() or life_left(known, now) < OLD):
             asyncio.run(_until_done(config, functools.partial(_host, config, paths, file, user)))
 
 
@@ -145,6 +153,33 @@ async def _node(config: ClusterConfig, paths: ClusterPaths, invitation: Invitati
     write_private(place.root / "pki" / "kubelet.crt", found.serving.certificate)
     write_private(paths.pki / "ca.crt", found.authority)
     _kubeconfig(config, place.kubeconfig, f"system:node:{node.name}", found.authority, found.client)
+
+
+def life_left(config: Path, now: datetime.datetime) -> float:
+    """The part of its life that the certificate of this kubeconfig has left: 1 when new, 0 or less when it is over."""
+    from cryptography import x509
+
+    try:
+        found = x509.load_pem_x509_certificate(access(config).certificate or b"")
+    except ValueError:
+        return 0.0
+    begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
+    return (ends - now) / (ends - begins)
+
+
+async def _renew(config: ClusterConfig, paths: ClusterPaths, _: Invitation) -> None:
+    """With the certificate that the node has, while it is good: a node of the cluster needs no token."""
+    (node,) = config.nodes_here
+    place = paths.node(node.name)
+    how = access(place.kubeconfig)
+    async with Client(how, user_agent="panal-join") as client:
+        pair = await certificates.certificate(client, certificates.CLIENT, node.name)
+        hosts = [node.name, node.address]
+        serving = await certificates.certificate(client, certificates.SERVING, node.name, hosts)
+    write_private(place.root / "pki" / "kubelet.key", serving.key)
+    write_private(place.root / "pki" / "kubelet.crt", serving.certificate)
+    _kubeconfig(config, place.kubeconfig, f"system:node:{node.name}", how.ca or b"", pair)
+    _log.info("the certificates of %s are renewed", node.name)
 
 
 def _configure(config: ClusterConfig, paths: ClusterPaths, node: NodeSpec, pod_cidr: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_the_invitation_names_no_keys_and_stays_the_same_while_the_authority_doe
     for token in (invitation.node_token, invitation.lan_token):
         authority = bootstraptoken.trusted_authority(info, token, invitation.pin)
         assert authority == (paths.pki / "ca.crt").read_bytes()
+
+
+def test_a_certificate_is_old_in_the_last_third_of_its_life(tmp_path):
+    found, paths = config("nodo1"), ClusterPaths(tmp_path)
+    prepare(found, paths)
+    now = datetime.datetime.now(datetime.UTC)
+    later = [now + datetime.timedelta(days=days) for days in (0, 240, 250, 366)]
+    left = [meeting.life_left(paths.node("nodo1").kubeconfig, then) for then in later]
+    assert [life < meeting.OLD for life in left] == [False, False, True, True]
+    assert [life > 0 for life in left] == [True, True, True, False]
+    (tmp_path / "broken.conf").write_text("{}")
+    assert meeting.life_left(tmp_path / "broken.conf", now) == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"endpoint": "x"}', '{"endpoint": 1, "node_token": "x"}', "\0"])
