@@ -269,14 +269,13 @@ def host(name: str | None, config: Path, join: Path, apply: tuple[Path, ...], ch
         panal host nodoa --config cluster.yaml
         panal host nodoa --config cluster.yaml --check
     """
+    if check:
+        from .hostcheck import main as look
+
+        sys.exit(look())
     from .host import Host, run
 
-    asked = Host(name, config, join, apply)
-    if check:
-        from .hostcheck import check as look
-
-        sys.exit(look(asked, os.environ))
-    run(asked, os.environ)
+    run(Host(name, config, join, apply), os.environ)
 
 
 def run() -> None:

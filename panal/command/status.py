@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import http.client
-import json
 import os
-import ssl
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
-from panal import kubeconfig
 from panal.config import ClusterConfig
 from panal.paths import ClusterPaths
 
+from .apiget import SECONDS as API_SECONDS
+from .apiget import answer_of
 from .failure import Failure
 from .running import answers, ask, cluster, configuration, home, names, paths_of
-
-API_SECONDS = 2.0
 
 
 def status(name: str | None, environ: Mapping[str, str]) -> None:
@@ -130,26 +122,6 @@ def _ready(node: Mapping[str, Any] | None) -> str:
 def from_api(paths: ClusterPaths, path: str, *, seconds: float = API_SECONDS) -> list[dict[str, Any]]:
     """The items of a list, or nothing while the API server doesn't answer."""
     return list((answer_of(paths.kubeconfig, path, seconds) or {}).get("items") or ())
-
-
-def answer_of(config: Path, path: str, seconds: float = API_SECONDS) -> dict[str, Any] | None:
-    """What the API server of this kubeconfig answers, or None while it doesn't. The client is small: no event loop."""
-    try:
-        document = kubeconfig.load(config)
-        user, server = document["users"][0]["user"], document["clusters"][0]["cluster"]
-        context = ssl.create_default_context(cadata=base64.b64decode(server["certificate-authority-data"]).decode())
-        with tempfile.NamedTemporaryFile(dir=config.parent) as pair:
-            pair.write(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
-            pair.flush()
-            context.load_cert_chain(pair.name)
-        address = urlsplit(server["server"])
-        connection = http.client.HTTPSConnection(str(address.hostname), address.port, context=context, timeout=seconds)
-        with contextlib.closing(connection):
-            connection.request("GET", path)
-            answer = json.loads(connection.getresponse().read())
-            return answer if isinstance(answer, dict) else None
-    except (OSError, ValueError, KeyError, IndexError, http.client.HTTPException):
-        return None
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -87,7 +87,7 @@ def test_what_the_image_is_made_of_is_sent_to_the_engine(path: str) -> None:
 def test_the_health_check_and_the_entry_are_the_command_that_a_user_has() -> None:
     text = (ROOT / "Dockerfile").read_text()
     assert 'ENTRYPOINT ["panal", "host"]' in text
-    assert 'CMD ["panal", "host", "--check"]' in text
+    assert 'CMD ["python", "-P", "-m", "panal.command.hostcheck"]' in text
 
 
 def test_the_commands_for_another_network_lead_to_files_that_agree(tmp_path: Path) -> None:

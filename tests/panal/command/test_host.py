@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import dns.message
@@ -10,7 +12,7 @@ import pytest
 
 from panal.clusterfile import read, resolve
 from panal.command.failure import Failure
-from panal.command.host import Host, role_of
+from panal.command.host import role_of
 from panal.command.hostcheck import check, question
 from panal.config import Alone, dump
 from panal.paths import ClusterPaths
@@ -28,18 +30,25 @@ def test_what_a_host_does_follows_from_its_name():
         role_of(CONFIG, "zeus")
 
 
-def test_a_machine_without_a_host_is_not_well(tmp_path, capsys):
-    asked = Host(None, EXAMPLE, tmp_path)
-    assert check(asked, {"PANAL_HOME": str(tmp_path)}) == 1
-    assert "no host of a cluster runs here" in capsys.readouterr().out
+def test_a_machine_without_a_host_is_not_well(tmp_path):
+    words, well = check({"PANAL_HOME": str(tmp_path)})
+    assert not well
+    assert "no host of a cluster runs here" in words
 
 
-def test_a_host_whose_steward_does_not_answer_is_not_well(tmp_path, capsys):
+def test_a_host_whose_steward_does_not_answer_is_not_well(tmp_path):
     paths = ClusterPaths.of(tmp_path, "miempresa")
     paths.root.mkdir(parents=True)
     paths.config.write_bytes(dump(dataclasses.replace(CONFIG, alone=Alone("nodoa"))))
-    assert check(Host(None, EXAMPLE, tmp_path), {"PANAL_HOME": str(tmp_path)}) == 1
-    assert "gave no answer" in capsys.readouterr().out
+    words, well = check({"PANAL_HOME": str(tmp_path)})
+    assert not well
+    assert "the steward does not answer" in words
+
+
+def test_the_health_check_imports_next_to_nothing():
+    code = "import sys, panal.command.hostcheck; print(*sys.modules)"
+    names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"click", "asyncio", "yaml", "aiohttp", "ssl", "panal.config"} & set(names)
 
 
 def test_the_question_of_the_health_check_is_one_that_dns_servers_understand():
