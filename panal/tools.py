@@ -7,6 +7,7 @@ the packages were installed.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Mapping
@@ -27,8 +28,13 @@ def folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def which(program: str, environ: Mapping[str, str], *, path: str = "") -> str | None:
-    """The program on `path`, else where Debian puts it (also root's folders), else among the unpacked ones."""
+    """The program on `path`, else where Debian puts it (also root's folders), else among the unpacked ones.
+
+    An absolute path is a file's, in which * may stand; found as a container sees it, unpacked or not.
+    """
     tools = folder(environ)
+    if program.startswith("/"):
+        return _file(program, tools)
     places = [path, *_SYSTEM, *([str(tools / "bin")] if tools else [])]
     return shutil.which(program, path=os.pathsep.join(place for place in places if place))
 
@@ -61,6 +67,13 @@ def _with_neighbours(path: Path) -> CDLL:
                 raise
             missing = beside.name
             _with_neighbours(beside)
+
+
+def _file(pattern: str, tools: Path | None) -> str | None:
+    for place in ("", *([str(tools / "root")] if tools else [])):
+        if found := glob.glob(place + pattern):
+            return max(found).removeprefix(place)
+    return None
 
 
 def point_inside(folder: Path, unpacked: str | None) -> None:

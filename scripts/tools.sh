@@ -1,22 +1,36 @@
 #!/bin/sh
-# Brings the Debian programs named as arguments (nft nginx busybox ...) into .tools/bin, or $TOOLS/bin, without root and without
-# installing anything: apt-get downloads the packages that are missing into a folder of our own, and dpkg-deb unpacks
+# Brings what the arguments name (nft nginx busybox mariadb wordpress ...) into .tools, or $TOOLS, without root and
+# without installing anything, from Debian packages: apt-get downloads the packages that are missing into a folder of our own, and dpkg-deb unpacks
 # them. Does nothing for programs that the machine has already. Leaves the reason in words when it cannot.
 set -eu
 cd "$(dirname "$0")/.."
 tools=${TOOLS:-$PWD/.tools}
 PATH=$PATH:/usr/sbin:/sbin
-packages=
-for program in "$@"; do
-    case $program in
-        nft) package=nftables ;;
-        nginx) package=nginx-light ;;
-        busybox) package=busybox-static ;;
-        dockerd) package="docker.io iptables" ;;
-        docker-compose | debootstrap) package=$program ;;
-        *) echo "tools.sh: no package is known for '$program'" >&2; exit 2 ;;
+there() { # a program, or the path of a file, which this machine has or .tools has already
+    case $1 in
+        /*) [ -e "$1" ] || [ -e "$tools/root$1" ] ;;
+        *) command -v "$1" >/dev/null 2>&1 || [ -x "$tools/bin/$1" ] ;;
     esac
-    command -v "$program" >/dev/null 2>&1 || [ -x "$tools/bin/$program" ] || packages="$packages $package"
+}
+packages=
+programs=
+for wanted in "$@"; do
+    case $wanted in
+        nft) package=nftables brings=nft sign=nft ;;
+        nginx) package=nginx-light brings=nginx sign=nginx ;;
+        busybox) package=busybox-static brings=busybox sign=busybox ;;
+        mariadb)
+            package="mariadb-server-core mariadb-client-core" sign=mariadbd
+            brings="mariadbd mariadb mariadb-install-db mariadb-admin mariadb-dump" ;;
+        wordpress)
+            package="wordpress wordpress-theme-twentytwentythree php-cli php-mysql php-gd libapache2-mod-php apache2-bin"
+            sign=/usr/share/wordpress/index.php brings="apache2 php" ;;
+        dockerd) package="docker.io iptables" brings=dockerd sign=dockerd ;;
+        docker-compose | debootstrap) package=$wanted brings=$wanted sign=$wanted ;;
+        *) echo "tools.sh: no package is known for '$wanted'" >&2; exit 2 ;;
+    esac
+    programs="$programs $brings"
+    there "$sign" || packages="$packages $package"
 done
 [ -n "$packages" ] || exit 0
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
@@ -43,8 +57,11 @@ for folder in bin sbin lib; do # what a package still puts beside /usr, as the s
         rm -rf "${tools:?}/root/$folder"
     fi
 done
+for program in "$tools"/root/usr/bin/php[0-9]*.[0-9]; do # what update-alternatives would do
+    [ ! -x "$program" ] || ln -sfn "${program##*/}" "$tools/root/usr/bin/php"
+done
 libraries=$tools/root/usr/lib/$(uname -m)-linux-gnu
-for program in "$@"; do
+for program in $programs; do
     for folder in usr/sbin usr/bin; do
         file=$tools/root/$folder/$program
         [ -x "$file" ] && [ ! -e "$tools/bin/$program" ] || continue

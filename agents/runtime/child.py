@@ -248,7 +248,7 @@ def _set_credentials(request: SpawnRequest) -> None:
     if request.capabilities is not None:
         syscalls.keep_bounding(request.capabilities)
     if request.show_as is not None:
-        _show_as(*request.show_as)
+        show_as(*request.show_as)
     if request.sole_owner is not None and request.python is None:
         pretend(request.sole_owner)
     if request.groups is not None:
@@ -265,7 +265,7 @@ def _set_credentials(request: SpawnRequest) -> None:
         syscalls.set_parent_death_signal(request.parent_death_signal)
 
 
-def _show_as(uid: int, gid: int) -> None:
+def show_as(uid: int, gid: int) -> None:
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     syscalls.unshare(Clone.NEWUSER)
     for file, text in (

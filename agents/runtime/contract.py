@@ -182,7 +182,10 @@ class Containers(Protocol):
         """Raises RuntimeFailure when the program cannot be executed (the container is then EXITED, code 128)."""
 
     async def stop(self, container_id: str, grace: float) -> None:
-        """SIGTERM, SIGKILL after `grace` seconds; returns once it has ended. A grace of 0 kills at once."""
+        """SIGTERM, or what the image names instead; SIGKILL after `grace` seconds; returns once it has ended.
+
+        A grace of 0 kills at once.
+        """
 
     async def remove(self, container_id: str) -> None: ...
     async def containers(self) -> Sequence[Container]: ...

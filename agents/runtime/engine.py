@@ -276,7 +276,7 @@ class Engine:
         if life is None:
             return
         if grace > 0:
-            life.kill(self._spawner, signal.SIGTERM)
+            life.kill(self._spawner, record.image.stop_signal)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(life.ended.wait(), grace)
                 return

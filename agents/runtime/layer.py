@@ -108,11 +108,12 @@ class Layer:
         self._steps.append(Step("mkdir", place, mode=_mode_of(path)))
 
     def file_at(self, path: str, text: str = "") -> None:
-        """Make a file that the container sees at `path`; those in a folder `bin` are executable."""
+        """Make a file that the container sees at `path`; those in a folder `bin` and scripts are executable."""
         if not (place := self.place(path)):
             return
         self.folder_at(os.path.dirname(path))
-        mode = 0o755 if os.path.basename(os.path.dirname(path)) == "bin" else 0o644
+        runs = os.path.basename(os.path.dirname(path)) == "bin" or text.startswith("#!")
+        mode = 0o755 if runs else 0o644
         self._steps.append(Step("write", place, data=text, mode=mode))
 
     def steps(self) -> list[Step]:

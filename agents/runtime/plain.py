@@ -149,7 +149,7 @@ class Plain:
             place = root / path.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
-            place.chmod(0o755 if place.parent.name == "bin" else 0o644)
+            place.chmod(0o755 if place.parent.name == "bin" or text.startswith("#!") else 0o644)
         return [mount.container_path for mount in sorted(config.mounts, key=_depth) if not _link(root, mount)]
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from panal.agents.images import ImageSpec, resolve
+from panal.agents.images.catalog import HOST_IMAGES
+from panal.agents.images.hostimage import HostImage
 from panal.agents.runtime.contract import ImageMissing, InvalidImageName
 from panal.bundled import BUNDLED, image
 
@@ -54,11 +58,46 @@ def test_pause() -> None:
 def test_an_unknown_image_is_not_found_in_upstreams_words() -> None:
     with pytest.raises(ImageMissing) as missing:
         on_machine("ghcr.io/acme/api:1.0")
-    assert str(missing.value) == (
+    assert str(missing.value).startswith(
         'failed to pull and unpack image "ghcr.io/acme/api:1.0": failed to resolve reference "ghcr.io/acme/api:1.0": '
         "ghcr.io/acme/api:1.0: not found: Panal does not pull from registries; images this machine can provide: "
-        "alpine, busybox, debian, nginx, python, ubuntu"
+        "agnhost, alpine, busybox, caddy, curl, debian, haproxy, httpd, mariadb, memcached, mysql, nginx, node, php, "
     )
+
+
+EVERYTHING = (
+    "alpine ubuntu node httpd mariadb mysql wordpress php php:8.2-apache php:8.2-fpm redis postgres:16 memcached "
+    "traefik caddy haproxy curlimages/curl pause agnhost registry.k8s.io/e2e-test-images/agnhost:2.53"
+).split()
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_a_machine_with_all_programs_provides_all_images(name: str) -> None:
+    spec = resolve(name, which=lambda program: program, interpreter="/usr/bin/python3")
+    assert spec.entrypoint or spec.cmd
+    if spec.bundled:
+        module, _, function = spec.bundled.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize("host", [host for host in HOST_IMAGES if host.programs], ids=lambda host: host.names[0])
+def test_whatever_is_missing_the_message_says_what_brings_it(host: HostImage) -> None:
+    with pytest.raises(ImageMissing, match=r"this machine has no (program|file) .*; (install|no Debian)") as missing:
+        resolve(f"{host.names[0]}:{host.tags or 'latest'}", which=lambda program: None, interpreter="python3")
+    assert (host.package or "github.com") in str(missing.value)
+
+
+def test_a_tag_chooses_the_variant() -> None:
+    found = {
+        tag: resolve(f"php:{tag}", which=lambda program: program, interpreter="python3").cmd[0]
+        for tag in ("8.2", "8.2-apache", "8-fpm-alpine")
+    }
+    assert found == {"8.2": "php", "8.2-apache": "apache2-foreground", "8-fpm-alpine": "php-fpm"}
+
+
+def test_an_entrypoint_is_a_program_too() -> None:
+    files = on_machine("redis", "redis-server").files
+    assert "panal.agents.images.entrypoints.defaults:redis" in files["/usr/local/bin/docker-entrypoint.sh"]
 
 
 def test_a_name_that_is_none_is_told_apart() -> None:

@@ -1,0 +1,1 @@
+"""Panal's own test server, with the commands, flags, pages and words of Kubernetes' agnhost."""
