@@ -109,7 +109,11 @@ async def _apply_given(client: Client, config: ClusterConfig, nodes: asyncio.Tas
         except (OSError, ValueError) as error:
             _log.error("the manifests can't be applied: %s", error)
             continue
-        await _apply_all(client, objects)
+        pods = [obj for obj in objects if obj["kind"] == "Pod"]
+        await _apply_all(client, [obj for obj in objects if obj["kind"] != "Pod"])
+        for namespace in {pod["metadata"]["namespace"] for pod in pods}:
+            await _account(client, namespace)
+        await _apply_all(client, pods)
         _log.info("applied %d objects of %s", len(objects), folder)
 
 
@@ -180,6 +184,12 @@ async def _nodes_ready(client: Client, config: ClusterConfig, paths: ClusterPath
 async def _service(client: Client, namespace: str, name: str) -> None:
     informer = Informer(client, resources.SERVICES, namespace=namespace)
     await _wait(informer, lambda services: services.get(namespace, name) is not None)
+
+
+async def _account(client: Client, namespace: str) -> None:
+    """Pods are taken once their namespace has its service account."""
+    informer = Informer(client, resources.resource("serviceaccounts"), namespace=namespace)
+    await _wait(informer, lambda accounts: accounts.get(namespace, "default") is not None)
 
 
 async def _deployment(client: Client, namespace: str, name: str) -> None:

@@ -131,7 +131,7 @@ def test_a_node_alone_is_well_ends_when_told_to_and_goes_on_in_its_next_life(mac
         assert access(machine.paths.kubeconfig).ca == authority
     finally:
         process.kill()
-        process.wait()
+        print(process.communicate()[0])
 
 
 @pytest.mark.parametrize(
