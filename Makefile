@@ -23,9 +23,11 @@ demo-down: setup ## End the demo's cluster
 	@.venv/bin/panal down --name miempresa
 
 test: setup lint ## Everything CI checks: style, types, import contracts, all tests
+	@./scripts/tools.sh knotd
 	@WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
+	@./scripts/tools.sh knotd
 	@PANAL_TEST_ALL=1 WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes)

@@ -17,6 +17,7 @@ BUNDLED: dict[str, str] = {
     "panal/cluster-dns": "panal.controlplane.dns.__main__:main",
     "panal/kube-proxy": "panal.proxy.services.__main__:main",
     "panal/ingress": "panal.proxy.ingress.__main__:main",
+    "panal/external-dns": "panal.controlplane.dns.publisher.__main__:main",
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .clustercheck import complaints
 from .clusterdefaults import default_nodes, divide
@@ -20,6 +20,7 @@ from .clusterlocal import localized
 from .config import (
     BlockedSpec,
     ClusterConfig,
+    DNSPolicy,
     ExternalDNSSpec,
     ForwardProxySpec,
     Frontend,
@@ -414,7 +415,7 @@ class _Reader:
 
     def _external_dns(self, spec: Section) -> ExternalDNSSpec:
         section, path, default = self.mapping(spec, "externalDNS", "spec"), "spec.externalDNS", ExternalDNSSpec()
-        self._known(section, path, ("name", "address", "domains"))
+        self._known(section, path, ("name", "address", "domains", "policy"))
         domains = section.get("domains", list(default.domains))
         if not isinstance(domains, list):
             raise self.fail(f"{path}.domains", "is not a list", "write `[miempresa.com]`")
@@ -424,6 +425,7 @@ class _Reader:
             self._name(section, path, default.name),
             self.address(section, "address", path, default.address),
             tuple(self._check_domain(domain, f"{path}.domains[{index}]") for index, domain in enumerate(domains)),
+            cast("DNSPolicy", self.choice(section, "policy", path, ("sync", "upsert-only"), default.policy)),
         )
 
     def _ingress(self, spec: Section) -> IngressSpec:

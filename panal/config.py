@@ -17,6 +17,7 @@ import orjson
 
 NetworkKind = Literal["netns", "loopback", "machine"]
 ProxyMode = Literal["netfilter", "userspace"]
+DNSPolicy = Literal["sync", "upsert-only"]
 RuntimeKind = Literal["namespaces", "plain"]
 
 
@@ -68,6 +69,8 @@ class ExternalDNSSpec:
     name: str = "dns"
     address: str = "192.168.0.2"
     domains: tuple[str, ...] = ("miempresa.com",)
+    policy: DNSPolicy = "sync"
+    """With upsert-only a name that the cluster brought stays when its object goes."""
 
 
 @dataclass(frozen=True)

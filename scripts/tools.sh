@@ -19,6 +19,7 @@ for wanted in "$@"; do
         nft) package=nftables brings=nft sign=nft ;;
         nginx) package=nginx-light brings=nginx sign=nginx ;;
         busybox) package=busybox-static brings=busybox sign=busybox ;;
+        knotd) package=knot brings=knotd sign=knotd ;;
         mariadb)
             package="mariadb-server-core mariadb-client-core" sign=mariadbd
             brings="mariadbd mariadb mariadb-install-db mariadb-admin mariadb-dump" ;;

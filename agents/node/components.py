@@ -114,6 +114,8 @@ def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
     arguments += [f"--record={name}.{domain}={address}" for name, address in hosts(config) for domain in dns.domains]
     if config.network == "netns":
         arguments.append("--isolated")
+    if dns.policy != "sync":
+        arguments.append(f"--policy={dns.policy}")
     return Component("dns", "external-dns", EXTERNAL_DNS, tuple(arguments), dns.name, waits=True)
 
 

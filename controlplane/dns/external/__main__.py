@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, KubeconfigError) as error:
         _parser().error(str(error))
     try:
-        return run_until_signal(lambda: _serve(serving, options.port, zones, Forwarder(upstreams), client))
+        return run_until_signal(lambda: _serve(serving, options, zones, Forwarder(upstreams), client))
     except OSError as error:
         _log.critical("%s", error)
         return 1
@@ -55,19 +55,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--isolated", action="store_true", help="nothing lies beyond the LAN: names outside the domains don't exist"
     )
+    parser.add_argument("--policy", choices=("sync", "upsert-only"), default="sync", help="upsert-only: no name goes")
+    parser.add_argument("--txt-owner-id", default="panal", help="told in TXT records beside what the cluster brought")
     parser.add_argument("--forward", action="append", default=[], metavar="[ZONE=]ADDRESS[:PORT]")
     return parser
 
 
-async def _serve(address: str, port: int, zones: CompanyZones, forwarder: Forwarder, client: Client | None) -> None:
+async def _serve(
+    address: str, options: argparse.Namespace, zones: CompanyZones, forwarder: Forwarder, client: Client | None
+) -> None:
     responder = Responder(zones.zones, forwarder)
     async with Server(responder) as server:
-        await server.start(address, real_port(port))
+        await server.start(address, real_port(options.port))
         if client is None:
             await server.serve_forever()
         else:
             async with client:
-                await Learner(client, zones, responder.changed).run()
+                learner = Learner(
+                    client, zones, responder.changed, owner=options.txt_owner_id, upsert_only=options.policy != "sync"
+                )
+                await learner.run()
 
 
 if __name__ == "__main__":

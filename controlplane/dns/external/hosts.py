@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import wire
 from ..zone import Entry, Zone, Zones
+from .ownership import txt_name, txt_value
+
+if TYPE_CHECKING:
+    from .endpoints import Endpoint
 
 HOSTNAME_ANNOTATION = "external-dns.alpha.kubernetes.io/hostname"
 TARGET_ANNOTATION = "external-dns.alpha.kubernetes.io/target"
@@ -79,6 +83,30 @@ class CompanyZones:
             for entry in _entries(host, targets, reverse=reverse)
         ]
         return any([zone.put(source, entries) for zone in (*self._forward, *self._reverse)])
+
+    def put_endpoints(self, source: Hashable, endpoints: Iterable[Endpoint], owner: str) -> bool:
+        """The same for Endpoints of any type; with an `owner`, TXT records tell whose they are."""
+        entries = [
+            entry
+            for endpoint in endpoints
+            if len(endpoint.name) < 240 and self.covers(endpoint.name)
+            for entry in _of_endpoint(endpoint, owner)
+        ]
+        return any([zone.put(source, entries) for zone in (*self._forward, *self._reverse)])
+
+
+def _of_endpoint(endpoint: Endpoint, owner: str) -> Iterable[Entry]:
+    name = wire.name(endpoint.name)
+    for target in endpoint.targets:
+        if endpoint.type == "TXT":
+            yield Entry(name, wire.TXT, wire.txt_data(target))
+        elif endpoint.type == "CNAME":
+            yield Entry(name, wire.CNAME, wire.name(target))
+        else:
+            yield Entry(name, *wire.address_data(target))
+    if owner:
+        text = txt_value(owner, endpoint.resource)
+        yield Entry(wire.name(txt_name(endpoint.type, endpoint.name)), wire.TXT, wire.txt_data(text))
 
 
 def _entries(host: str, targets: Sequence[str], *, reverse: bool) -> Iterable[Entry]:

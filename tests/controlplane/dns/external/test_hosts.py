@@ -8,7 +8,10 @@ import pytest
 
 from panal.controlplane.dns import wire
 from panal.controlplane.dns.answer import answer
+from panal.controlplane.dns.external.endpoints import Endpoint
 from panal.controlplane.dns.external.hosts import CompanyZones, names_of_ingress, names_of_service
+from panal.controlplane.dns.external.learn import Learner
+from panal.informer import Applied, Deleted
 
 Object = dict[str, Any]
 
@@ -104,3 +107,37 @@ def test_two_objects_that_claim_one_host_are_both_heard() -> None:
     zones.put("b", {"web1.miempresa.com": ["192.168.0.11"]})
     zones.put("a", {})
     assert ask(zones, "web1.miempresa.com") == (0, [bytes([192, 168, 0, 11])])
+
+
+def test_endpoints_of_every_type_and_the_word_of_their_owner() -> None:
+    zones = company()
+    endpoints = [
+        Endpoint("a.miempresa.com", "A", ("10.0.0.1", "10.0.0.2"), 0, "crd/ns/n"),
+        Endpoint("c.miempresa.com", "CNAME", ("a.miempresa.com",), 0, "crd/ns/n"),
+        Endpoint("t.miempresa.com", "TXT", ("hello",), 0, "crd/ns/n"),
+        Endpoint("google.com", "A", ("10.0.0.1",), 0, "crd/ns/n"),
+    ]
+    assert zones.put_endpoints("crd", endpoints, "panal")
+    assert ask(zones, "a.miempresa.com") == (0, [bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])])
+    assert ask(zones, "c.miempresa.com", wire.CNAME) == (0, [wire.name("a.miempresa.com")])
+    assert ask(zones, "t.miempresa.com", wire.TXT) == (0, [wire.txt_data("hello")])
+    told = "heritage=external-dns,external-dns/owner=panal,external-dns/resource=crd/ns/n"
+    assert ask(zones, "cname-c.miempresa.com", wire.TXT) == (0, [wire.txt_data(told)])
+    assert ask(zones, "google.com") is None
+    assert zones.put_endpoints("crd", [], "panal")
+    assert ask(zones, "a-a.miempresa.com", wire.TXT) == (wire.NXDOMAIN, [])
+
+
+@pytest.mark.parametrize("upsert_only", [False, True])
+async def test_by_policy_a_name_that_nobody_asks_for_any_more_goes_or_stays(upsert_only: bool) -> None:
+    zones, changes = company(), []
+    learner = Learner(None, zones, lambda: changes.append(1), upsert_only=upsert_only)  # type: ignore[arg-type]
+    old, new = (ingress(host) for host in ("a.miempresa.com", "b.miempresa.com"))
+    for item in (old, new):
+        item["metadata"] = {"namespace": "n", "name": "i"}
+    learner._learn("ingress", Applied(old, None))
+    learner._learn("ingress", Applied(new, old))
+    assert (ask(zones, "a.miempresa.com") == (0, [bytes([192, 168, 0, 10])])) is upsert_only
+    learner._learn("ingress", Deleted(new))
+    assert (ask(zones, "b.miempresa.com") == (0, [bytes([192, 168, 0, 10])])) is upsert_only
+    assert len(changes) == (2 if upsert_only else 3)
