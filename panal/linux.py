@@ -42,11 +42,35 @@ def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)
 
 
+_MADV_DONTNEED = 4
+
+
 def trim_memory() -> None:
     """Give memory that was freed back to the kernel. malloc_trim(3); a libc without it keeps what it has."""
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def forget_files() -> None:
+    """Let go of pages that hold nothing but what is in files: of libraries that were needed for a moment. madvise(2).
+
+    They are read again when they are touched. Only mappings that may not be written and have no pages of their own
+    are meant, so nothing is lost.
+    """
+    import ctypes
+
+    madvise = _libc().madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    span, clean = (0, 0), False
+    with open("/proc/self/smaps", "rb") as file:
+        for line in file:
+            head, _, rest = line.partition(b" ")
+            if b"-" in head and not head.endswith(b":"):
+                start, _, end = head.partition(b"-")
+                span, clean = (int(start, 16), int(end, 16)), rest[1:2] == b"-" and b" /" in rest
+            elif head == b"Anonymous:" and clean and rest.split()[0] == b"0":
+                madvise(span[0], span[1] - span[0], _MADV_DONTNEED)
 
 
 def _call(name: str, what: str, *arguments: Any) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from panal import linux
+
 NAME = "panal-spawner"
 
 LATE = ("uvloop", "panal.http1", "aiohttp", "ssl", "sqlite3", "encodings.idna", "concurrent.futures.thread")
@@ -87,6 +89,7 @@ def _settle() -> None:
     sys._clear_type_cache()
     gc.freeze()
     gc.collect()
+    linux.forget_files()
 
 
 def _load_all(modules: Iterable[str]) -> None:
