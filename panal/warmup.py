@@ -14,6 +14,7 @@ import contextlib
 import datetime
 import logging
 import os
+import signal
 import socket
 import ssl
 import tempfile
@@ -62,7 +63,7 @@ def warm_up() -> int:
     serving.verify_mode = ssl.CERT_OPTIONAL
     serving.load_verify_locations(cadata=authority.certificate.decode())
     component = _Component(access, serving)
-    with _quiet_log():
+    with _quiet_log(), _same_signals():
         run_until_signal(component.run)
     return len(component.seen)
 
@@ -90,6 +91,16 @@ def _quiet_log() -> Iterator[None]:
             yield
         finally:
             root.handlers[:], root.level = before
+
+
+@contextlib.contextmanager
+def _same_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Component:

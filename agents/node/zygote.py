@@ -58,6 +58,7 @@ def fork(only: Sequence[str] | None = None) -> Zygote:
 
 def _be_spawner(owner: socket.socket, early_owner: socket.socket, only: Sequence[str] | None) -> None:
     from panal.agents.runtime import server
+    from panal.agents.runtime.title import set_title
     from panal.warmup import warm_up
 
     from .components import later_modules, modules
@@ -66,6 +67,7 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket, only: Sequence
     with _without_certificates():
         _load_all((*(modules() if only is None else only), *LATE))
     with suppress(Exception):  # components do without
+        set_title([NAME])
         warm_up()
     _settle()
     if os.fork() == 0:

@@ -191,10 +191,18 @@ def _prctl(option: int, what: str, *arguments: int) -> None:
     _check(_libc().prctl(option, *padded), what)
 
 
+def address_of(text: bytes) -> int:
+    """Where the bytes lie, followed by a NUL, for as long as the caller keeps them.
+
+    An array of ctypes would do, but is a type of its own for each length: half a MiB of shared pages written to.
+    """
+    return ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value or 0
+
+
 def set_name(name: str) -> None:
     """The thread's name in /proc/PID/comm; 15 bytes are kept."""
-    buffer = ctypes.create_string_buffer(os.fsencode(name)[:15])
-    _prctl(_PR_SET_NAME, "set name", ctypes.addressof(buffer))
+    kept = os.fsencode(name)[:15]
+    _prctl(_PR_SET_NAME, "set name", address_of(kept))
 
 
 def set_parent_death_signal(number: int) -> None:

@@ -7,13 +7,12 @@ written over the old arguments, as far as they reach, and the environment shown 
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Mapping, Sequence
 
 from . import syscalls
 
-_shown: ctypes.Array[ctypes.c_char] | None = None
+_shown = b""
 """What the kernel reads now; kept, so that nothing else is put there."""
 
 
@@ -26,10 +25,10 @@ def set_title(argv: Sequence[str]) -> None:
     except OSError:
         return
     arguments, variables = strings(argv), environment(os.environb)
-    buffer = ctypes.create_string_buffer(arguments + variables, len(arguments) + len(variables))
+    both = arguments + variables
     try:
-        syscalls.move_strings(stat, ctypes.addressof(buffer), len(arguments), len(variables))
-        _shown = buffer
+        syscalls.move_strings(stat, syscalls.address_of(both), len(arguments), len(variables))
+        _shown = both
     except OSError:
         start, end = stat.arg_start, stat.arg_end
         if 0 < start < end:
