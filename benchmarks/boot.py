@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime
 import os
 import platform
@@ -251,11 +252,12 @@ class Run:
         assert keeper is not None
         total = count = 0
         for process in [keeper, *keeper.children(recursive=True)]:
-            if SERVER in process.cmdline():
-                continue
-            with open(f"/proc/{process.pid}/smaps_rollup") as file:
-                total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-            count += 1
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess):  # ended meanwhile
+                if SERVER in process.cmdline():
+                    continue
+                with open(f"/proc/{process.pid}/smaps_rollup") as file:
+                    total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+                count += 1
         return total / 1024, count
 
     async def pods(self, count: int) -> list[float]:

@@ -95,7 +95,8 @@ class Correlator:
         if not self._heard((source, target), now):
             return None
         group = (source, target, event["type"], event["reason"], event["reportingComponent"])
-        message, key = event["message"], (*group, event["message"], event["involvedObject"].get("fieldPath"))
+        message = event["message"]
+        key: tuple[Hashable, ...] = (*group, message, event["involvedObject"].get("fieldPath"))
         if self._too_many(group, message, now):
             message, key = f"(combined from similar events): {message}", (*group, None)
         known = self._written.get(key)
