@@ -60,6 +60,9 @@ class World(Protocol):
     def request(self, pod: Mapping[str, Any]) -> Answer | None:
         """What the ingress in this pod tells of the request; None when it is no ingress."""
 
+    def again(self, attempt: int) -> bool:
+        """Whether it is worth asking once more, after the `attempt`-th time; waits a moment if so."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -90,8 +93,7 @@ def follow(link: Link, world: World, places: Places) -> list[Hop]:
 def _step(link: Link, world: World, places: Places, hops: list[Hop]) -> Link | None:
     ip = link.destination[0]
     node = places.nodes.get(ip)
-    for name in [node] if node else _nodes(link, places):
-        told = world.node(name, link)
+    for name, told in _asked([node] if node else _nodes(link, places), link, world):
         if told.get("error"):
             hops.append(Hop("node", name, why=str(told["error"])))
             return None
@@ -100,8 +102,32 @@ def _step(link: Link, world: World, places: Places, hops: list[Hop]) -> Link | N
         if told.get("rule") and (told.get("flow") or not (elsewhere and link.made)):
             return _by_rule(name, link, told, places, hops)
     if ip in places.balancer_addresses:
-        return _by_balancer(link, world.balancer(link), places, hops)
+        return _by_balancer(link, _balanced(link, world), places, hops)
     return _arrived(link, node, world, places, hops)
+
+
+def _asked(names: list[str], link: Link, world: World) -> list[tuple[str, Answer]]:
+    """What the nodes tell, once one of them has the connection, or none will: a forwarder may see it later than we."""
+    attempt = 0
+    while True:
+        answers = [(name, world.node(name, link)) for name in names]
+        known = any(told.get("flow") or told.get("error") for _, told in answers)
+        expected = any(_forwards(told) for _, told in answers)
+        attempt += 1
+        if known or not expected or not world.again(attempt):
+            return answers
+
+
+def _forwards(told: Answer) -> bool:
+    """Whether this node's proxy accepts connections for the rule itself, and so has a record of each in the end."""
+    return told.get("mode") == "userspace" and bool((told.get("rule") or {}).get("candidates"))
+
+
+def _balanced(link: Link, world: World) -> Answer | None:
+    attempt = 1
+    while (flow := world.balancer(link)) is None and link.made and world.again(attempt):
+        attempt += 1
+    return flow
 
 
 def _nodes(link: Link, places: Places) -> list[str]:

@@ -23,6 +23,7 @@ _LIMIT = 1 << 26
 """Bytes of an answer at most."""
 _PATIENCE = 1.0
 """Seconds until a proxy that has accepted the connection has chosen, or an ingress has written down its answer."""
+_PAUSE = 0.02
 _INGRESS = "panal/ingress:"
 _ADMIN_PORT = 10254
 
@@ -77,7 +78,13 @@ class RealWorld:
                 if told is not None or time.monotonic() > deadline:
                     found: Answer | None = told
                     return found
-            time.sleep(0.02)
+            time.sleep(_PAUSE)
+
+    def again(self, attempt: int) -> bool:
+        if attempt * _PAUSE > _PATIENCE:
+            return False
+        time.sleep(_PAUSE)
+        return True
 
     def _fetch(self, ip: str) -> Any:
         connection = http.client.HTTPConnection(ip, _ADMIN_PORT, timeout=_SECONDS)
@@ -99,7 +106,7 @@ class RealWorld:
             flow = told.get("flow")
             if not flow or flow.get("state") != "connecting" or time.monotonic() > deadline:
                 return told
-            time.sleep(0.02)
+            time.sleep(_PAUSE)
 
     def _about(self, pod: Mapping[str, Any], port: int) -> dict[str, Any]:
         metadata, spec = pod["metadata"], pod["spec"]

@@ -35,6 +35,8 @@ class Written:
     flows: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     pods: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: dict[str, Any] = field(default_factory=dict)
+    late: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    asked_again: int = 0
 
     def balancer(self, link: Link) -> Answer | None:
         return self.flows.get(("lb", written(link.client), written(link.destination)))
@@ -53,6 +55,13 @@ class Written:
     def request(self, pod: Mapping[str, Any]) -> Answer | None:
         found: Answer | None = self.requests.get(str(pod["name"]))
         return found
+
+    def again(self, attempt: int) -> bool:
+        """`late` is written down after the third question."""
+        if attempt == 3:
+            self.flows.update(self.late)
+        self.asked_again += 1
+        return attempt < 5
 
 
 @pytest.fixture
@@ -197,3 +206,16 @@ def test_an_answers_addresses_are_read_behind_aliases_and_compressed_names() -> 
 def test_what_a_server_sends_does_nothing_to_the_terminal() -> None:
     hop = Hop("answer", "", {"status": 200, "reason": "O\x1b[2JK", "text": "a\x1b]0;title\x07b\n"})
     assert all(text.isprintable() for _, text in rows(hop))
+
+
+def test_a_forwarder_that_has_not_written_the_connection_down_yet_is_asked_again(picture: Written) -> None:
+    link = Link(("192.168.0.101", 45000), ("10.10.1.102", 8080), "nodoa")
+    failed = {**flow("", ""), "source": None, "target": None, "state": "failed", "connected": None}
+    picture.late["nodoa", "192.168.0.101:45000", "10.10.1.102:8080"] = failed
+    (hop,) = follow(link, picture, PLACES)
+    assert hop.why == "none of them could be reached"
+    assert picture.asked_again == 3
+    picture.rules["nodoa", "10.10.1.103:80"] = rule("ClusterIP", "default/empty")
+    (empty,) = follow(Link(link.client, ("10.10.1.103", 80), "nodoa", "Connection refused"), picture, PLACES)
+    assert empty.why == "Service default/empty has no endpoints"
+    assert picture.asked_again == 3  # nobody forwards there: there is nothing to wait for
