@@ -135,9 +135,20 @@ class Engine:
         """How many are open now."""
         return await asyncio.wrap_future(self.loop.call(lambda: len(self._connections)))
 
-    async def flow(self, client: Target, destination: Target) -> Flow | None:
-        """The connection from `client` to `destination`, open or lately ended; the latest, should there be several."""
-        return await asyncio.wrap_future(self.loop.call(lambda: self._find(client, destination)))
+    async def flow(self, client: Target, destination: Target, protocol: str = "TCP") -> Flow | None:
+        """The connection from `client` to `destination`, open or lately ended; the latest, should there be several.
+
+        Of UDP, the flow that is open.
+        """
+        find = self._find_udp if protocol == "UDP" else self._find
+        return await asyncio.wrap_future(self.loop.call(lambda: find(client, destination)))
+
+    def _find_udp(self, client: Target, destination: Target) -> Flow | None:
+        for frontend, serving in self._frontends.items():
+            if isinstance(serving, UDPFrontend) and _is_at(frontend, destination):
+                if (found := serving.flow(frontend, client)) is not None:
+                    return found
+        return None
 
     def _find(self, client: Target, destination: Target) -> Flow | None:
         for connection in self._connections:

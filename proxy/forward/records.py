@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .balance import Target
@@ -65,6 +65,13 @@ class Flow(NamedTuple):
 
 def written(target: Target) -> str:
     return f"{target[0]}:{target[1]}"
+
+
+def read_flow(words: Sequence[str]) -> tuple[Target, Target, str]:
+    """CLIENT DESTINATION [udp]. Raises ValueError."""
+    if len(words) not in (2, 3) or words[2:] not in ([], ["udp"]):
+        raise ValueError("expected CLIENT DESTINATION [udp]")
+    return read_target(words[0]), read_target(words[1]), "UDP" if words[2:] else "TCP"
 
 
 def read_target(text: str) -> Target:

@@ -11,6 +11,8 @@ from collections import OrderedDict
 
 from .balance import Backends, Balancer, Target
 from .loop import IN, Loop, Timer
+from .records import Flow as Told
+from .records import Frontend
 
 FLOWS = 4096
 """Of one frontend."""
@@ -27,10 +29,10 @@ Origin = tuple[Target, bytes]
 
 
 class Flow:
-    __slots__ = ("last", "origin", "socket", "target")
+    __slots__ = ("last", "opened", "origin", "socket", "target")
 
     def __init__(self, origin: Origin, target: Target, now: float) -> None:
-        self.origin, self.target, self.last = origin, target, now
+        self.origin, self.target, self.opened, self.last = origin, target, now, now
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             self.socket.connect(target)
@@ -59,6 +61,14 @@ class UDPFrontend:
         self._balancer.update(backends)
         for flow in [flow for flow in self._flows.values() if flow.target not in self._balancer]:
             self._drop(flow)
+
+    def flow(self, frontend: Frontend, client: Target) -> Told | None:
+        """The client's flow, as a trace is told of it."""
+        for (origin, _), flow in self._flows.items():
+            if origin == client:
+                source, opened = flow.socket.getsockname(), flow.opened
+                return Told(frontend, client, source, flow.target, self._balancer.targets, opened, opened, None)
+        return None
 
     def close(self) -> None:
         self._loop.remove(self._socket.fileno())

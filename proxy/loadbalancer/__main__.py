@@ -24,7 +24,7 @@ from panal.tasks import run_until_signal
 
 from ..forward.balance import Target
 from ..forward.engine import Engine
-from ..forward.records import Hooks, read_target
+from ..forward.records import Hooks, read_flow
 from ..services.addresses import LocalAddresses, device_of_network
 from ..services.tablesocket import Parts, answering, serving
 from . import edge
@@ -112,12 +112,12 @@ async def _run(flags: argparse.Namespace, device: str | None) -> None:
 
 
 async def _told_flow(engine: Engine, request: str) -> Parts:
-    """For `panal trace`, which says: flow CLIENT DESTINATION, each ADDRESS:PORT."""
+    """For `panal trace`, which says: flow CLIENT DESTINATION [udp], each ADDRESS:PORT."""
     try:
-        word, client, destination = request.split()
+        word, *words = request.split()
         if word != "flow":
             raise ValueError("no such request")
-        found = await engine.flow(read_target(client), read_target(destination))
+        found = await engine.flow(*read_flow(words))
     except ValueError as error:
         yield orjson.dumps({"error": str(error)})
     else:

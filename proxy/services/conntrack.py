@@ -24,6 +24,7 @@ _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _IP_SOURCE, _IP_DESTINATION = 1, 2
 _PROTO_NUMBER, _PROTO_SOURCE_PORT, _PROTO_DESTINATION_PORT = 1, 2, 3
 _PROTOCOLS = {socket.IPPROTO_TCP: "TCP", socket.IPPROTO_UDP: "UDP"}
+_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
 _NESTED = 0x8000
 _HEAD = struct.pack("!BBH", socket.AF_INET, 0, 0)
 
@@ -104,8 +105,8 @@ class Translation(NamedTuple):
     source: tuple[str, int]
 
 
-def translation(client: tuple[str, int], destination: tuple[str, int]) -> Translation | None:
-    """Of the TCP connection from `client` to `destination` in this network namespace; None when conntrack has none.
+def translation(client: tuple[str, int], destination: tuple[str, int], protocol: str = "TCP") -> Translation | None:
+    """Of the connection from `client` to `destination` in this network namespace; None when conntrack has none.
 
     Raises OSError.
     """
@@ -113,7 +114,7 @@ def translation(client: tuple[str, int], destination: tuple[str, int]) -> Transl
         _IP_DESTINATION, socket.inet_aton(destination[0])
     )
     ports = (
-        attribute(_PROTO_NUMBER, bytes((socket.IPPROTO_TCP,)))
+        attribute(_PROTO_NUMBER, bytes((_NUMBERS[protocol],)))
         + attribute(_PROTO_SOURCE_PORT, struct.pack("!H", client[1]))
         + attribute(_PROTO_DESTINATION_PORT, struct.pack("!H", destination[1]))
     )

@@ -19,7 +19,7 @@ class Dataplane(Protocol):
     async def apply(self, table: ServiceTable) -> None:
         """Return when the table is in force. Raises DataplaneError when it can't be; the old one is in force then."""
 
-    async def flow(self, client: Target, destination: Target) -> dict[str, Any] | None:
+    async def flow(self, client: Target, destination: Target, protocol: str = "TCP") -> dict[str, Any] | None:
         """For `panal trace`: `target`, `source` (ADDRESS:PORT), `state` and more of a TCP connection that came to this
         node; None when there is or was none. Raises DataplaneError."""
 

@@ -59,10 +59,10 @@ class Netfilter:
         self._applied = self._latest = table
         self._cut_flows(before or ServiceTable(table.node), table)
 
-    async def flow(self, client: Target, destination: Target) -> dict[str, Any] | None:
+    async def flow(self, client: Target, destination: Target, protocol: str = "TCP") -> dict[str, Any] | None:
         """What conntrack remembers of it."""
         try:
-            found = translation(client, destination)
+            found = translation(client, destination, protocol)
         except OSError as error:
             raise DataplaneError(f"conntrack: {error.strerror}") from error
         if found is None:

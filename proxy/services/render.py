@@ -101,11 +101,13 @@ def document(table: ServiceTable, mode: str) -> dict[str, Any]:
     }
 
 
-def matching(table: ServiceTable, destination: tuple[str, int], real_port: Callable[[int], int]) -> Any:
-    """The rule that a new TCP connection to `destination` meets on this node, or None. `real_port` as in `forwards`."""
+def matching(
+    table: ServiceTable, destination: tuple[str, int], real_port: Callable[[int], int], protocol: str = "TCP"
+) -> Any:
+    """The rule that a new connection to `destination` meets on this node, or None. `real_port` as in `forwards`."""
     ip, number = destination
     for port in sorted(table, key=lambda port: port.name):
-        if port.protocol != "TCP":
+        if port.protocol != protocol:
             continue
         inside = ip in port.cluster_ips
         if number == real_port(port.port) and (inside or ip in port.outside_ips):

@@ -1,6 +1,6 @@
 """What `panal rules NODE` is told: the table in force, and each step from one to the next.
 
-The words of a request: `json` (or nothing), `nft`, `flow CLIENT DESTINATION` (each
+The words of a request: `json` (or nothing), `nft`, `flow CLIENT DESTINATION [udp]` (each
 ADDRESS:PORT), and `watch`, a line of JSON a change until the client hangs up.
 """
 
@@ -16,7 +16,7 @@ import orjson
 from panal.addresses import real_port
 
 from ..forward.balance import Target
-from ..forward.records import read_target
+from ..forward.records import read_flow
 from .dataplane import DataplaneError
 from .listing import listing
 from .render import difference, document, matching
@@ -36,7 +36,7 @@ class _Step(NamedTuple):
     took: float
 
 
-FlowOf = Callable[[Target, Target], Awaitable[dict[str, Any] | None]]
+FlowOf = Callable[[Target, Target, str], Awaitable[dict[str, Any] | None]]
 
 
 class Show:
@@ -79,11 +79,11 @@ class Show:
     async def _told_flow(self, words: list[str]) -> dict[str, Any]:
         """For `panal trace`: the rule for a destination, and what became of the connection from a client to it."""
         try:
-            client, destination = map(read_target, words)
+            client, destination, protocol = read_flow(words)
             for address, port in (client, destination):
                 IPv4Address(address), port.to_bytes(2)
-            rule = matching(self._table, destination, real_port)
-            found = await self._flow(client, destination) if self._flow is not None else None
+            rule = matching(self._table, destination, real_port, protocol)
+            found = await self._flow(client, destination, protocol) if self._flow is not None else None
         except (ValueError, OverflowError, DataplaneError) as error:
             return {"error": str(error)}
         return {"node": self._table.node, "mode": self._mode, "rule": rule, "flow": found}

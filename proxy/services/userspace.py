@@ -35,8 +35,8 @@ class Userspace:
     async def close(self) -> None:
         self._engine.close()
 
-    async def flow(self, client: Target, destination: Target) -> dict[str, Any] | None:
-        found = await self._engine.flow(client, destination)
+    async def flow(self, client: Target, destination: Target, protocol: str = "TCP") -> dict[str, Any] | None:
+        found = await self._engine.flow(client, destination, protocol)
         return found.document() if found is not None else None
 
     def _own(self, table: ServiceTable) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import harness
 import pytest
 from harness import Cluster, until
 from tracing import Trace
@@ -246,6 +251,59 @@ def test_a_trace_shows_every_hop_as_it_was(miempresa: Cluster) -> None:
     assert (pod["container"], pod["containerID"]) == ("web", truth["status"]["containerStatuses"][0]["containerID"])
     environ = miempresa.exec_on(pod["node"], "cat", f"/proc/{pod['pid']}/environ")
     assert f"POD_NAME={pod['name']}" in environ
+
+
+@contextlib.contextmanager
+def captured(cluster: Cluster, hosts: list[str]) -> Iterator[dict[str, set[tuple[str, str]]]]:
+    """The connections that these hosts' wires carry while the block runs; known when it has ended."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    running = {}
+    for host in hosts:
+        script = str(harness.ROOT / "tests" / "cluster" / "capture.py")
+        words = [sys.executable, "-m", "panal.command", "shell", "--name", cluster.name, host, "--", "python3", script]
+        running[host] = subprocess.Popen(
+            cluster.user.command(words), env=cluster.user.env(), cwd=harness.ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+    try:
+        for process in running.values():
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield found
+    finally:
+        for host, process in running.items():
+            text, _ = process.communicate(timeout=20)
+            found[host] = {(source, target) for source, target in map(json.loads, text.splitlines())}
+
+
+def test_a_trace_is_what_the_wires_carried(miempresa: Cluster) -> None:
+    if miempresa.variant.network != "netns":
+        pytest.skip("the hosts of the loopback network have no wires")
+    page_again(miempresa)
+    with captured(miempresa, ["menchupc", "lb", "nodoa", "nodob", "nodoc"]) as wires:
+        trace = Trace(miempresa, f"http://{HOST}/")
+    assert trace.code == 0, trace.words
+    connection, balancer, node = (trace.hop(step) for step in ("connection", "load balancer", "node"))
+    assert (connection["local"], connection["remote"]) in wires["menchupc"]
+    assert (connection["local"], connection["remote"]) in wires["lb"]
+    assert (balancer["source"], balancer["choice"]) in wires["lb"]
+    assert (balancer["source"], balancer["choice"]) in wires[node["where"]]
+    assert (node["source"], node["choice"]) in wires[node["where"]]
+    assert (node["source"], node["choice"]) in wires[trace.hop("pod", 0)["node"]]
+    ingress, service = trace.hop("ingress"), trace.hop("service")
+    if not ingress["reused"]:
+        assert (ingress["source"], ingress["target"]) in wires[service["where"]]
+        assert (service["source"], service["choice"]) in wires[trace.hop("pod", 1)["node"]]
+
+
+def test_a_datagram_is_traced_too(miempresa: Cluster) -> None:
+    address = miempresa.config()["dns_service_ip"]
+    trace = Trace(miempresa, "--from", "nodob", f"udp://{address}:53")
+    assert trace.code == 0, trace.words
+    assert trace.steps == ["connection", "service", "pod"], trace.words
+    assert trace.hop("connection")["answered"] > 12
+    assert trace.hop("service")["service"] == "kube-dns"
+    assert trace.hop("pod")["name"].startswith("coredns-")
 
 
 def test_a_trace_from_a_pod_goes_by_its_own_resolver_and_its_nodes_rules(miempresa: Cluster) -> None:

@@ -16,13 +16,14 @@ _MOST = 12
 
 @dataclass(frozen=True)
 class Link:
-    """One TCP connection. `node`: whose rules it meets first; None when it comes from the LAN."""
+    """One TCP connection, or UDP flow. `node`: whose rules it meets first; None when it comes from the LAN."""
 
     client: Address
     destination: Address
     node: str | None = None
     error: str = ""
     """Why it could not be made; "" when it was."""
+    protocol: str = "TCP"
 
     @property
     def made(self) -> bool:
@@ -166,7 +167,7 @@ def _forwarded(
     if flow is None:
         if link.error and len(candidates) == 1:
             hop.said["choice"] = candidates[0]
-            return Link(UNKNOWN, _real(address(candidates[0]), places), node, link.error)
+            return Link(UNKNOWN, _real(address(candidates[0]), places), node, link.error, link.protocol)
         # conntrack forgets a connection as soon as its endpoint refuses it
         hop.why = f"the endpoint it chose: {link.error}" if link.error else "it has no record of this connection"
         return None
@@ -180,7 +181,7 @@ def _forwarded(
     target = address(flow["target"])
     named = [text for text in candidates if (target[0], target[1]) == _real(address(text), places)]
     hop.said |= {"choice": named[0] if named else flow["target"], "source": flow["source"]}
-    return Link(address(flow["source"]), target, node, link.error)
+    return Link(address(flow["source"]), target, node, link.error, link.protocol)
 
 
 def _real(found: Address, places: Places) -> Address:
@@ -197,7 +198,7 @@ def _arrived(link: Link, node: str | None, world: World, places: Places, hops: l
         why = f"no node, Service or pod has this address: {link.error}" if link.error else ""
         hops.append(Hop("address", written(link.destination), {"peer": written(link.client)}, why=why))
         return None
-    told = world.request(pod) if link.made else None
+    told = world.request(pod) if link.made and link.protocol == "TCP" else None
     hops.append(Hop("pod", str(pod["node"]), {**pod, "peer": written(link.client)}, why=link.error))
     return None if told is None else _by_ingress(pod, told, places, hops)
 

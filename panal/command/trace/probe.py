@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import secrets
 import socket
 import ssl
 import time
@@ -11,11 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .naming import Resolver, resolve
+from .naming import Resolver, question, resolve
 from .target import Target
 
 SECONDS = 10.0
 """For each step."""
+ANSWER_SECONDS = 1.0
+"""For the answer to a datagram, which need not come."""
+ASKED = "kubernetes.default.svc.cluster.local"
+"""What a name server is asked, when it is traced itself."""
 SHOWN = 2000
 """Bytes of the answer's body that are read and told."""
 
@@ -63,13 +68,28 @@ class Probe:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
             way.connect(remote)
             own = way.getsockname()[0]
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        kind = socket.SOCK_DGRAM if self.target.scheme == "udp" else socket.SOCK_STREAM
+        self._socket = socket.socket(socket.AF_INET, kind)
         self._held.append(self._socket)
         self._socket.settimeout(SECONDS)
         self._socket.bind((own, 0))  # known before, so that a refused connection can be traced too
         about["local"] = "{}:{}".format(*self._socket.getsockname())
         self._socket.connect(remote)
-        about["milliseconds"] = _since(started)
+        if self.target.scheme == "udp":
+            self._send_datagram(about, started)
+        else:
+            about["milliseconds"] = _since(started)
+
+    def _send_datagram(self, about: dict[str, Any], started: float) -> None:
+        """One: a question where it is a name server, some words elsewhere. That nobody answers is no failure."""
+        about["protocol"] = "UDP"
+        self._socket.send(question(ASKED, secrets.randbelow(1 << 16)) if self.target.port == 53 else b"panal-trace\n")
+        self._socket.settimeout(ANSWER_SECONDS)
+        try:
+            about["answered"] = len(self._socket.recv(65536))
+            about["milliseconds"] = _since(started)
+        except TimeoutError:
+            about["answered"] = None
 
     def _secure(self) -> None:
         if self.target.scheme != "https":
@@ -82,7 +102,7 @@ class Probe:
         self.found["tls"] = {"version": secured.version(), "milliseconds": _since(started)}
 
     def _request(self) -> None:
-        if self.target.scheme == "tcp":
+        if self.target.scheme in ("tcp", "udp"):
             return
         started = time.monotonic()
         connection = http.client.HTTPConnection(self.target.host, self.target.port)

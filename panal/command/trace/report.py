@@ -42,7 +42,7 @@ def _before(begin: str, found: Mapping[str, Any]) -> Iterator[Hop]:
         why = error["why"] if error.get("step") == "name" else ""
         yield Hop("name", begin, dict(name), found["started"], took, why)
     if connection := found.get("connection"):
-        said = {key: connection[key] for key in ("local", "remote") if key in connection}
+        said = {key: connection[key] for key in ("local", "remote", "protocol", "answered") if key in connection}
         if tls := found.get("tls"):
             said["tls"] = tls
         why = error["why"] if error.get("step") in ("connection", "TLS") else ""
@@ -98,7 +98,11 @@ def rows(hop: Hop) -> Rows:
             )
         case "connection":
             tls = said.get("tls")
-            return [("connection", f"{said.get('local', '(none)')} -> {said['remote']}")] + (
+            told = said.get("answered")
+            datagram = [("answer", f"{told} bytes" if told is not None else "none within a second")] * (
+                "answered" in said
+            )
+            return [("connection", f"{said.get('local', '(none)')} -> {said['remote']}"), *datagram] + (
                 [("TLS", f"{tls['version']} in {tls['milliseconds']:.1f} ms")] if tls else []
             )
         case "load balancer":

@@ -126,7 +126,9 @@ def _traced(setting: Setting, begin: str, target: Target) -> tuple[Object, list[
         local = address(connection["local"]) if "local" in connection else UNKNOWN
         error = found.get("error") or {}
         why = error["why"] if error.get("step") == "connection" else ""
-        return found, follow(Link(local, address(connection["remote"]), node, why), world, setting.places())
+        protocol = "UDP" if target.scheme == "udp" else "TCP"
+        link = Link(local, address(connection["remote"]), node, why, protocol)
+        return found, follow(link, world, setting.places())
 
 
 def _objects(paths: ClusterPaths) -> tuple[list[Object], list[Object]]:

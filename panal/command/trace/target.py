@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9.])?")
 _PATH = re.compile(r"/[\x21-\x7e]*")
 _PORTS = {"http": 80, "https": 443}
+_BARE = ("tcp", "udp")
 
 
 class Target(NamedTuple):
     scheme: str
-    """http, https, or tcp: connect only."""
+    """http, https, tcp: connect only, or udp: one datagram."""
     host: str
     port: int
     path: str = "/"
@@ -23,6 +24,8 @@ class Target(NamedTuple):
         return self.host if _PORTS.get(self.scheme) == self.port else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
+        if self.scheme == "udp":
+            return f"udp://{self.host}:{self.port}"
         return f"{self.host}:{self.port}" if self.scheme == "tcp" else f"{self.scheme}://{self.authority}{self.path}"
 
 
@@ -37,8 +40,8 @@ def parse(text: str) -> Target:
     scheme = parts.scheme
     if scheme == "tcp" and (parts.path or parts.query):
         scheme = "http"
-    if scheme not in ("tcp", *_PORTS):
-        raise ValueError(f"{text!r}: only http, https and HOST:PORT can be traced")
+    if scheme not in (*_BARE, *_PORTS) or (scheme == "udp" and (parts.path or parts.query)):
+        raise ValueError(f"{text!r}: only http, https, HOST:PORT and udp://HOST:PORT can be traced")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not port or not _HOST.fullmatch(host) or not _PATH.fullmatch(path):
         raise ValueError(f"{text!r} is no URL and no HOST:PORT")

@@ -99,7 +99,8 @@ class RealWorld:
 
     def _flow(self, place: Path, link: Link) -> dict[str, Any]:
         """Once more while the proxy has not chosen yet."""
-        request = f"flow {written(link.client)} {written(link.destination)}\n"
+        protocol = " udp" if link.protocol == "UDP" else ""
+        request = f"flow {written(link.client)} {written(link.destination)}{protocol}\n"
         deadline = time.monotonic() + _PATIENCE
         while True:
             told: dict[str, Any] = json.loads(_read(place, request.encode()))

@@ -208,6 +208,23 @@ def test_what_a_server_sends_does_nothing_to_the_terminal() -> None:
     assert all(text.isprintable() for _, text in rows(hop))
 
 
+def test_a_datagram_is_followed_as_a_datagram(picture: Written) -> None:
+    picture.rules["nodoa", "10.10.1.10:53"] = rule("ClusterIP", "kube-system/kube-dns", "10.10.0.2:53")
+    link = Link(("192.168.0.101", 45000), ("10.10.1.10", 53), "nodoa", protocol="UDP")
+    picture.flows["nodoa", "192.168.0.101:45000", "10.10.1.10:53"] = flow("192.168.0.101:45001", "10.10.0.2:53")
+    picture.pods["10.10.0.2"] = {"name": "coredns", "node": "nodob", "namespace": "kube-system"}
+    picture.requests["coredns"] = {"rule": None}  # nobody asks it: that is for requests of HTTP
+    assert [hop.step for hop in follow(link, picture, PLACES)] == ["service", "pod"]
+    (_, options) = rows_of(link)
+    assert options == [("connection", "192.168.0.101:45000 -> 10.10.1.10:53"), ("answer", "45 bytes")]
+
+
+def rows_of(link: Link) -> tuple[Hop, list[tuple[str, str]]]:
+    said = {"local": written(link.client), "remote": written(link.destination), "protocol": "UDP", "answered": 45}
+    hop = Hop("connection", "nodoa", said)
+    return hop, rows(hop)
+
+
 def test_a_forwarder_that_has_not_written_the_connection_down_yet_is_asked_again(picture: Written) -> None:
     link = Link(("192.168.0.101", 45000), ("10.10.1.102", 8080), "nodoa")
     failed = {**flow("", ""), "source": None, "target": None, "state": "failed", "connected": None}
