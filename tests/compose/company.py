@@ -98,8 +98,7 @@ class Company:
 
 @contextlib.contextmanager
 def up(docker: Engine) -> Iterator[Company]:
-    """Build, start, wait until it is well; at the end nothing is left of it. A failure tells the containers' logs."""
-    docker.compose("build", timeout=600)
+    """Start, wait until it is well; at the end nothing is left of it. A failure tells the containers' logs."""
     docker.compose("up", "-d", timeout=120)
     try:
         with tempfile.TemporaryDirectory() as folder:

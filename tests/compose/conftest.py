@@ -18,15 +18,15 @@ import engine
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The stories share one engine: one worker, one order."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and "running" in getattr(item, "fixturenames", ()):
+        if Path(__file__).parent in item.path.parents and "docker" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.compose)
             item.add_marker(pytest.mark.timeout(900))
             item.add_marker(pytest.mark.xdist_group("compose"))
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[company.Company]:
-    """`docker compose up`, on an engine of the test's own."""
+def docker() -> Iterator[engine.Engine]:
+    """An engine of the test's own with the image, made from what is here."""
     if not os.environ.get("PANAL_TEST_COMPOSE"):
         pytest.skip("takes minutes: run `make test-compose`, or set PANAL_TEST_COMPOSE=1")
     if (reason := engine.reason()) is not None:
@@ -34,9 +34,16 @@ def running() -> Iterator[company.Company]:
     try:
         engine.bring()
         base = engine.base()
-        with engine.started() as docker:
-            docker.docker("import", "-", engine.BASE, stdin=base)
-            with company.up(docker) as found:
-                yield found
+        with engine.started() as found:
+            found.docker("import", "-", engine.BASE, stdin=base)
+            found.compose("build", timeout=600)
+            yield found
     except engine.Unavailable as unavailable:
         pytest.fail(str(unavailable))
+
+
+@pytest.fixture(scope="session")
+def running(docker: engine.Engine) -> Iterator[company.Company]:
+    """`docker compose up`."""
+    with company.up(docker) as found:
+        yield found
