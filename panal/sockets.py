@@ -1,11 +1,13 @@
-"""Listening sockets, made without asking a resolver.
+"""Sockets that listen and connect without asking a resolver.
 
-uvloop's `create_server(host, port)` starts four threads to look the host up, even an address: 2 MiB a process. Give it
-`sock=listening(host, port)` instead.
+uvloop's `create_server(host, port)` and `sock_connect` start four threads to look the host up, even an address: 2 MiB a
+process. Give it `sock=listening(host, port)`, and `await connect(sock, address)`, instead.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 
 
@@ -23,3 +25,22 @@ def listening(host: str, port: int, *, backlog: int = 1024) -> socket.socket:
         sock.close()
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
     return sock
+
+
+async def connect(sock: socket.socket, address: tuple[str, int]) -> None:
+    """Connect a non-blocking socket to an IP address and port. Raises OSError."""
+    try:
+        sock.connect(address)
+    except BlockingIOError:
+        pass
+    else:
+        return
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(sock, lambda: done.done() or done.set_result(None))
+    try:
+        await done
+    finally:
+        loop.remove_writer(sock)
+    if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(number, f"{address[0]}:{address[1]}: {os.strerror(number)}")

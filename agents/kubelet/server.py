@@ -15,6 +15,7 @@ from aiohttp import web
 
 from panal.config import NodeConfig
 from panal.paths import ClusterPaths
+from panal.sockets import listening
 
 from ..runtime.contract import Container, ContainerState
 from . import logs, podspec
@@ -48,7 +49,7 @@ class Server:
         runner = web.AppRunner(self.app(secure=tls is not None), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host, port, ssl_context=tls)
+            site = web.SockSite(runner, listening(host, port), ssl_context=tls)
             await site.start()
             yield int(runner.addresses[0][1])
         finally:

@@ -10,6 +10,8 @@ import logging
 import socket
 from collections.abc import Callable, Iterable
 
+from panal.sockets import connect
+
 from ..forward.balance import Target
 from .health import Health
 
@@ -85,7 +87,7 @@ async def answers(target: Target) -> bool:
         sock.setblocking(False)
         try:
             async with asyncio.timeout(TIMEOUT):
-                await asyncio.get_running_loop().sock_connect(sock, target)
+                await connect(sock, target)
         except OSError:  # TimeoutError is one too
             return False
     return True

@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from panal.sockets import listening
+
 from .table import ServicePort, ServiceTable
 
 _log = logging.getLogger(__name__)
@@ -33,7 +35,9 @@ class HealthServer:
 
     async def start(self, address: str, port: int) -> None:
         """Raises OSError."""
-        self._server = await asyncio.get_running_loop().create_server(web.Server(self._answer), address, port)
+        self._server = await asyncio.get_running_loop().create_server(
+            web.Server(self._answer), sock=listening(address, port)
+        )
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         status, body = self._report(request.path)
