@@ -36,10 +36,10 @@ async def connect(sock: socket.socket, address: tuple[str, int]) -> None:
     else:
         return
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(sock, lambda: done.done() or done.set_result(None))
+    writable = asyncio.Event()
+    loop.add_writer(sock, writable.set)
     try:
-        await done
+        await writable.wait()
     finally:
         loop.remove_writer(sock)
     if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
