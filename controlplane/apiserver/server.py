@@ -156,6 +156,8 @@ class Application:
             raise _nothing()
         if target.namespace and not resource.namespaced and resource.plural != "namespaces":
             raise _nothing()
+        if target.name and resource.namespaced and not target.namespace:
+            raise _nothing()
         handler = self._handler(target, resource)
         form = self._form(request, target, resource)
         now = timestamp(self._parts.now())

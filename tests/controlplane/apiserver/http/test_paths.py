@@ -165,3 +165,9 @@ def test_a_verb_needs_the_path_it_is_made_for(client: Recorder, method: str, pat
         405,
         "the server does not allow this method on the requested resource",
     )
+
+
+def test_an_object_of_a_namespace_is_not_found_without_one(client: Recorder) -> None:
+    """As `kubectl auth reconcile` asks for a Role whose manifest names no namespace."""
+    reply = client.send("GET", "/apis/rbac.authorization.k8s.io/v1/roles/anything")
+    assert (reply.code, reply.body["reason"]) == (404, "NotFound")
