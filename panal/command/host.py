@@ -24,6 +24,7 @@ from .failure import Failure
 from .launch import PADDING, PRIVATE
 from .resolve import Resolved, Wish, name_of, probe, read, resolve
 from .running import home
+from .up import check_length, sockets_of
 
 PROGRAM = "panal.agents.node.alone"
 API_PORT = 6443
@@ -42,6 +43,7 @@ class Host:
 def run(host: Host, environ: Mapping[str, str]) -> NoReturn:
     """Be that host until SIGTERM. Raises Failure."""
     config, paths = configuration(host, environ)
+    check_length([paths.steward_socket, *sockets_of(config, paths)], paths)
     try:
         paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         paths.logs.mkdir(exist_ok=True, mode=0o700)

@@ -92,7 +92,7 @@ def _resolve(wish: Wish, document: Document | None, paths: ClusterPaths, environ
     resolved = resolve(wish, document, probe(environ))
     if wish.listen is not None:
         resolved = replace(resolved, config=_listening(resolved.config, wish.listen))
-    _check_length(_sockets(resolved.config, paths), paths)
+    check_length(sockets_of(resolved.config, paths), paths)
     _check_neighbours(resolved.config, environ)
     for note in resolved.notes:
         click.echo(f"         {note}")
@@ -116,7 +116,7 @@ def process_start() -> float:
 
 
 def _check_place(paths: ClusterPaths) -> None:
-    _check_length([paths.steward_socket], paths)
+    check_length([paths.steward_socket], paths)
     try:
         paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chmod(paths.root, 0o700)
@@ -124,12 +124,12 @@ def _check_place(paths: ClusterPaths) -> None:
         raise Failure(f"{paths.root} can't be made: {error.strerror}; choose another place with PANAL_HOME.") from error
 
 
-def _sockets(config: ClusterConfig, paths: ClusterPaths) -> list[Path]:
+def sockets_of(config: ClusterConfig, paths: ClusterPaths) -> list[Path]:
     nodes = [paths.node(node.name) for node in config.nodes]
     return [*(node.runtime_socket for node in nodes), *(node.proxy_socket for node in nodes)]
 
 
-def _check_length(sockets: Sequence[Path], paths: ClusterPaths) -> None:
+def check_length(sockets: Sequence[Path], paths: ClusterPaths) -> None:
     longest = max(sockets, key=lambda path: len(os.fsencode(path)))
     if (length := len(os.fsencode(longest))) > SOCKET_PATH:
         raise Failure(

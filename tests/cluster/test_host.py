@@ -96,12 +96,12 @@ def end(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[i
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(short_path: Path) -> Machine:
     user = ["--user", "--map-root-user"] if os.geteuid() else []
     kinds = ["--net", "--mount", "--pid", "--fork", "--mount-proc"]
     if shutil.which("unshare") is None or subprocess.run(["unshare", *user, *kinds, "true"]).returncode:
         pytest.skip("this machine allows no such namespaces")
-    return Machine(tmp_path)
+    return Machine(short_path)
 
 
 def test_a_node_alone_is_well_ends_when_told_to_and_goes_on_in_its_next_life(machine: Machine) -> None:

@@ -75,20 +75,20 @@ def _machines(folder: Path, ready: Callable[[], None], stay: Callable[[], None])
     not os.environ.get("PANAL_TEST_ALL"), reason="another way to what the compose test shows: PANAL_TEST_ALL=1"
 )
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces as root")
-def test_a_second_machine_joins_with_the_first_ones_file_and_pods_reach_each_other(tmp_path: Path) -> None:
-    (tmp_path / "cluster.yaml").write_text(CONFIG)
-    (tmp_path / "manifests").mkdir()
-    (tmp_path / "join").mkdir()
+def test_a_second_machine_joins_with_the_first_ones_file_and_pods_reach_each_other(short_path: Path) -> None:
+    (short_path / "cluster.yaml").write_text(CONFIG)
+    (short_path / "manifests").mkdir()
+    (short_path / "join").mkdir()
     for node in MACHINES:
-        (tmp_path / "manifests" / f"{node}.yaml").write_text(PODS.format(node=node))
+        (short_path / "manifests" / f"{node}.yaml").write_text(PODS.format(node=node))
     fork = multiprocessing.get_context("fork")
     ready, over = fork.Event(), fork.Event()
-    process = fork.Process(target=_machines, args=(tmp_path, ready.set, over.wait))
+    process = fork.Process(target=_machines, args=(short_path, ready.set, over.wait))
     process.start()
     try:
         assert ready.wait(30)
-        kubeconfig = ClusterPaths.of(tmp_path / "nodo1" / "panal", "two").kubeconfig
-        pid = int((tmp_path / "nodo1.pid").read_text())
+        kubeconfig = ClusterPaths.of(short_path / "nodo1" / "panal", "two").kubeconfig
+        pid = int((short_path / "nodo1.pid").read_text())
 
         def kubectl(*words: str) -> str:
             inside = ["nsenter", f"--net=/proc/{pid}/ns/net", "kubectl", f"--kubeconfig={kubeconfig}", *words]
@@ -103,9 +103,9 @@ def test_a_second_machine_joins_with_the_first_ones_file_and_pods_reach_each_oth
             assert kubectl("exec", source, "--", "python3", "-c", code).strip() == "200"
     finally:
         for name in MACHINES:
-            print((tmp_path / f"{name}.log").read_text(errors="replace")[-3000:])
+            print((short_path / f"{name}.log").read_text(errors="replace")[-3000:])
             with contextlib.suppress(OSError, ValueError):
-                os.kill(int((tmp_path / f"{name}.pid").read_text()), signal.SIGKILL)
+                os.kill(int((short_path / f"{name}.pid").read_text()), signal.SIGKILL)
         over.set()
         process.join(10)
         process.kill()
