@@ -127,6 +127,8 @@ class Joined:
     """The cluster's folder over there: the cluster's own manifests name paths below it."""
     relay_port: int = 0
     """The port at the endpoint's address that pods' traffic is relayed over; 0 where it is routed."""
+    center: str = ""
+    """The control plane's node, whose agent answers there."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,13 @@ class ClusterConfig:
 
     @property
     def control_plane(self) -> NodeSpec:
-        """The node whose static pods are the control plane."""
-        return next(node for node in self.nodes if node.control_plane)
+        """The node whose static pods are the control plane; on a machine that joined, its own node."""
+        return next((node for node in self.nodes if node.control_plane), self.nodes[0])
+
+    @property
+    def has_control_plane(self) -> bool:
+        """Whether the control plane runs on this machine."""
+        return self.joined is None and self.host in ("", self.control_plane.name)
 
     @property
     def kubernetes_service_ip(self) -> str:

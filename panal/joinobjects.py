@@ -127,6 +127,7 @@ def configuration(config: ClusterConfig, paths: ClusterPaths, version: str) -> O
         "clusterDNS": config.dns_service_ip,
         "clusterDomain": config.cluster_domain,
         "resolver": config.external_dns.address if config.network == "netns" else None,
+        "center": config.control_plane.name,
         "relayPort": config.listen.relay_port if config.listen else 0,
     }
     return {

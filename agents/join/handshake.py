@@ -62,6 +62,7 @@ class Facts:
     cluster_domain: str
     resolver: str | None
     relay_port: int
+    center: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ def facts_of(document: Mapping[str, Any]) -> Facts:
         cluster_domain=str(document["clusterDomain"]),
         resolver=document.get("resolver"),
         relay_port=int(document["relayPort"]),
+        center=str(document["center"]),
     )
 
 

@@ -35,6 +35,7 @@ def cluster_config(found: Membership, name: str, runtime: str = "namespaces") ->
             server=facts.server if inside else f"https://{found.endpoint}",
             home=facts.home,
             relay_port=facts.relay_port if inside else 0,
+            center=facts.center,
         ),
     )
 
@@ -87,6 +88,9 @@ def write_client(paths: ClusterPaths, config: ClusterConfig, pair: Pair) -> None
         user=user,
     )
     write_private(paths.node(node).kubeconfig, orjson.dumps(text))
+    folder = paths.node(node).root / "pki"
+    write_private(folder / "kubelet-client.key", pair.key)
+    write_private(folder / "kubelet-client.crt", pair.certificate)
 
 
 def write_serving(paths: ClusterPaths, node: str, pair: Pair) -> None:

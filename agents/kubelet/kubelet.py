@@ -79,7 +79,7 @@ class Kubelet:
             client=client,
             runtime=runtime,
             view=self.view,
-            mounter=Mounter(paths.pods),
+            mounter=Mounter(paths.pods, (config.foreign_home, config.home) if config.foreign_home else None),
             references=References(client, self._references_changed),
             tokens=TokenSource(client),
             handlers=Handlers(runtime),

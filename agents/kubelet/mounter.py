@@ -22,8 +22,10 @@ TERMINATION_LOG = "/dev/termination-log"
 class Mounter:
     """The volumes of one node's pods; `folder` is the node's pods folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, foreign: tuple[str, str] | None = None) -> None:
         self._folder = folder
+        self._foreign = foreign
+        """A folder of another machine that manifests name, and the one that has its part here."""
 
     def pod_folder(self, uid: str) -> Path:
         return self._folder / _safe(uid)
@@ -48,8 +50,9 @@ class Mounter:
         group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
         match volumes.contents(pod, volume, lookup, tokens, around):
             case HostPath(path, kind):
-                check_host_path(Path(path), kind)
-                return Path(path)
+                here = self._here(Path(path))
+                check_host_path(here, kind)
+                return here
             case Files(files):
                 atomic.write(place, files, group)
             case Folder():
@@ -58,6 +61,11 @@ class Mounter:
                 if group is not None:
                     atomic.own_group(place, int(group))
         return place
+
+    def _here(self, path: Path) -> Path:
+        if self._foreign is not None and ".." not in path.parts and path.is_relative_to(self._foreign[0]):
+            return Path(self._foreign[1]) / path.relative_to(self._foreign[0])
+        return path
 
     def mounts(self, pod: Pod, spec: ContainerSpec, paths: Mapping[str, Path], env: Mapping[str, str]) -> list[Mount]:
         """Where the container sees which volume. Raises ConfigError."""

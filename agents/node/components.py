@@ -5,6 +5,7 @@ The order is the order of starting: the control plane's node first, as everythin
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ LOAD_BALANCER = "panal.proxy.loadbalancer.__main__:main"
 EXTERNAL_DNS = "panal.controlplane.dns.external.__main__:main"
 FORWARD_PROXY = "panal.proxy.exit.__main__:main"
 NETWORK = "panal.agents.network.__main__:main"
+RELAY = "panal.agents.relay.__main__:main"
+WATCH = "panal.agents.join.watch:main"
 BRING_UP = "panal.agents.node.bringup:main"
 
 
@@ -70,7 +73,25 @@ def components(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component
     return [component for component in found if config.host in ("", component.host)]
 
 
+def _joined(config: ClusterConfig, paths: ClusterPaths) -> list[Component]:
+    """Those of a machine that has one node of a cluster elsewhere."""
+    node = config.nodes[0].name
+    file = (f"--config={paths.node(node).config}",)
+    return [
+        _relay(paths, node),
+        Component(f"runtime-{node}", "panal-runtime", RUNTIME, file, node),
+        Component(f"kubelet-{node}", "kubelet", KUBELET, file, node),
+        Component("watch", "panal-watch", WATCH, (str(paths.root),), node, once=True),
+    ]
+
+
+def _relay(paths: ClusterPaths, node: str) -> Component:
+    return Component("relay", "panal-relay", RELAY, (str(paths.root),), node)
+
+
 def _all(config: ClusterConfig, paths: ClusterPaths) -> list[Component]:
+    if config.joined is not None:
+        return _joined(config, paths)
     first = config.control_plane
     nodes = [first, *(node for node in config.nodes if node.name != first.name)]
     found: list[Component] = []
@@ -85,6 +106,8 @@ def _all(config: ClusterConfig, paths: ClusterPaths) -> list[Component]:
             found.append(Component(f"network-{node.name}", "panal-network", NETWORK, (f"--config={file}",), node.name))
         if early:
             found.append(Component("bring-up", "panal-bring-up", BRING_UP, (str(paths.root),), node.name, once=True))
+    if config.listen is not None and config.network == "netns":
+        found.append(dataclasses.replace(_relay(paths, first.name), waits=True))
     return [*found, _external_dns(config, paths), _load_balancer(config, paths), *_forward_proxy(config, paths)]
 
 
@@ -121,8 +144,11 @@ def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
 
 def hosts(config: ClusterConfig) -> list[tuple[str, str]]:
     """Everybody on the LAN: (name, address)."""
+    nodes = [(node.name, node.address) for node in config.nodes]
+    if config.joined is not None:
+        return nodes
     return [
-        *((node.name, node.address) for node in config.nodes),
+        *nodes,
         *((host.name, host.address) for host in config.hosts),
         (config.load_balancer.name, config.load_balancer.address),
         (config.external_dns.name, config.external_dns.address),

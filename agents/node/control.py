@@ -3,6 +3,7 @@
 {"do": "follow"}                      -> the stages so far and each new one, a line each, until the cluster is usable
 {"do": "status"}                      -> one line: the processes, the stages
 {"do": "report", "stage": .., ...}    -> from the bring-up process: a stage has passed
+{"do": "restart", "component": NAME}  -> {"ok": whether there is one}; it ends and is started again
 {"do": "down"}                        -> {"ok": true}; then the cluster ends
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 LINE_LIMIT = 1 << 16
@@ -58,10 +59,17 @@ class Progress:
 class Control:
     """The server's side."""
 
-    def __init__(self, progress: Progress, status: Callable[[], Mapping[str, Any]], down: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        status: Callable[[], Mapping[str, Any]],
+        down: Callable[[], None],
+        restart: Callable[[str], Awaitable[bool]],
+    ) -> None:
         self._progress = progress
         self._status = status
         self._down = down
+        self._restart = restart
 
     async def serve(self, listener: socket.socket) -> asyncio.Server:
         return await asyncio.start_unix_server(self._client, sock=listener, limit=LINE_LIMIT)
@@ -84,6 +92,8 @@ class Control:
             case {"do": "report", "stage": str(stage)}:
                 await self._progress.add(stage, str(request.get("detail", "")), last=request.get("last") is True)
                 await _send(writer, {"ok": True})
+            case {"do": "restart", "component": str(component)}:
+                await _send(writer, {"ok": await self._restart(component)})
             case {"do": "down"}:
                 await _send(writer, {"ok": True})
                 self._down()

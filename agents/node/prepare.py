@@ -22,6 +22,8 @@ def prepare(config: ClusterConfig, paths: ClusterPaths) -> None:
     for node in config.nodes_here:
         paths.node(node.name).manifests.mkdir(parents=True, exist_ok=True, mode=0o700)
     paths.run.mkdir(exist_ok=True, mode=0o700)
+    if config.joined is not None:
+        return  # what there is was written by `panal node join`
     if config.host not in ("", config.control_plane.name):
         from .alone import meeting
 

@@ -85,7 +85,7 @@ def _fork_prepare(config: ClusterConfig, paths: ClusterPaths) -> tuple[int, int]
 
 def only_modules(config: ClusterConfig, paths: ClusterPaths) -> list[str] | None:
     """What the spawner must import; None is everything."""
-    return None if config.host in ("", config.control_plane.name) else modules_of(config, paths)
+    return None if config.has_control_plane else modules_of(config, paths)
 
 
 class Steward:
@@ -126,7 +126,7 @@ class Steward:
         if self._early is not None:
             self._early.on_exit(self._ended)
             self._early.on_lost(self._early_spawner_lost)
-        server = await Control(self._progress, self._status, self._stop.set).serve(self._listener)
+        server = await Control(self._progress, self._status, self._stop.set, self.restart).serve(self._listener)
         starting = spawn(self._start(complaint), name="start the cluster")
         await self._stop.wait()
         starting.cancel()
@@ -147,7 +147,7 @@ class Steward:
             for component in wanted:
                 if not component.waits:
                     self._supervise(component, spaces[component.host])
-            if self._has_control_plane:
+            if self._config.has_control_plane or self._config.joined is not None:
                 await self._progress.reached(API_ANSWERS)
             else:
                 where = f"the control plane is {self._config.control_plane.address}"
@@ -164,9 +164,13 @@ class Steward:
                 self.failed = True
                 self._stop.set()
 
-    @property
-    def _has_control_plane(self) -> bool:
-        return self._config.host in ("", self._config.control_plane.name)
+    async def restart(self, component: str) -> bool:
+        """End a component, which is then started again; whether there is one of that name."""
+        for supervised in self._supervised:
+            if supervised.component.name == component and supervised.pid is not None:
+                os.kill(supervised.pid, signal.SIGTERM)
+                return True
+        return False
 
     async def _build_lan(self) -> dict[str, Space]:
         config = self._config

@@ -204,6 +204,37 @@ def logs(name: str | None, follow: bool, component: str) -> None:
 
 
 @cli.group()
+def node() -> None:
+    """Machines that join a cluster, and leave it."""
+
+
+@node.command("join")
+@click.argument("address", required=False, metavar="[ADDRESS[:PORT]]")
+@click.option("--token", default=None, help="The token; better: PANAL_TOKEN in the environment, or --token-file.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
+@click.option("--discovery-token-ca-cert-hash", "pin", metavar="sha256:HASH", help="The hash of the cluster's CA.")
+@click.option("--node-name", default=None, help="The node's name: by default this machine's.")
+@click.option("--name", default=None, metavar="NAME", help="What the cluster is called on this machine.  [panal]")
+def node_join(
+    address: str | None,
+    token: str | None,
+    token_file: Path | None,
+    pin: str | None,
+    node_name: str | None,
+    name: str | None,
+) -> None:
+    """Make this machine a node of the cluster at ADDRESS, or of the one that announces itself in this network.
+
+    An ordinary user can do it; nothing of the machine's own network is changed. The line to use is what
+    `panal token create` prints on the machine with the control plane.
+    """
+    from .node.join import Wish, hide_token, join
+
+    hide_token(sys.argv[1:], os.environ)
+    join(Wish(address, token, token_file, pin, node_name, name), os.environ)
+
+
+@cli.group()
 def token() -> None:
     """The tokens by which other machines join a cluster that was started with `panal up --listen`."""
 

@@ -39,12 +39,12 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
     began = process_start()
     document = read(wish)
     paths = ClusterPaths.of(home(environ), name_of(wish, document))
-    _check_place(paths)
+    check_place(paths)
     mine = False
-    with _one_interruption():
+    with one_interruption():
         try:
             with ExitStack() as stack:
-                lock = _take_place(paths, stack)
+                lock = take_place(paths, stack)
                 mine = True
                 keeper = launch(paths, guess_network(wish, document), environ, began)
                 stack.push(lambda kind, *_: keeper.forget() if kind is not None else None)
@@ -59,7 +59,7 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _one_interruption() -> Iterator[None]:
+def one_interruption() -> Iterator[None]:
     """Whatever ends the command (Control-C, kill, the terminal's end) is a KeyboardInterrupt, and comes only once.
 
     Once interrupted, more of them are ignored until the process has ended: one that came after the cluster was taken
@@ -115,7 +115,7 @@ def process_start() -> float:
     return min(ticks / os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
-def _check_place(paths: ClusterPaths) -> None:
+def check_place(paths: ClusterPaths) -> None:
     check_length([paths.steward_socket], paths)
     try:
         paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -161,7 +161,7 @@ def _check_neighbours(config: ClusterConfig, environ: Mapping[str, str]) -> None
             ) from error
 
 
-def _take_place(paths: ClusterPaths, stack: ExitStack) -> int:
+def take_place(paths: ClusterPaths, stack: ExitStack) -> int:
     """Lock the cluster's folder and empty it; when what follows fails, it is removed again. Raises Failure."""
     lock = stack.enter_context(locked(paths))
     if lock is None:
@@ -197,12 +197,12 @@ def _start(resolved: Resolved, paths: ClusterPaths, keeper: Keeper, lock: int) -
         config, edges = edge.open_all(resolved.config, stack)
         paths.config.write_bytes(dump(config))
         os.chmod(paths.config, 0o600)
-        listeners = [stack.enter_context(_listen(path)) for path in (paths.edge_socket, paths.steward_socket)]
+        listeners = [stack.enter_context(listen(path)) for path in (paths.edge_socket, paths.steward_socket)]
         words = {"PANAL_NETWORK": config.network, **({} if resolved.low_ports else {"PANAL_LOW_PORTS": "shifted"})}
         keeper.go(config.network, words, [lock, *(one.fileno() for one in listeners)], edges)
 
 
-def _listen(path: Path) -> socket.socket:
+def listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(os.fspath(path))
     os.chmod(path, 0o600)

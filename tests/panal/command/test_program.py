@@ -67,11 +67,11 @@ def test_an_interruption_while_modules_are_imported_is_one_line(short_path, modu
 
 
 def test_an_interruption_after_the_end_of_an_interrupted_up_changes_nothing():
-    from panal.command.up import _one_interruption
+    from panal.command.up import one_interruption
 
     before = signal.getsignal(signal.SIGINT)
     try:
-        with pytest.raises(KeyboardInterrupt), _one_interruption():
+        with pytest.raises(KeyboardInterrupt), one_interruption():
             signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)

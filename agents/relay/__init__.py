@@ -1,0 +1,1 @@
+"""One company LAN over several machines: Ethernet frames between their bridges, over one mutual-TLS port."""
