@@ -64,7 +64,7 @@ class Control:
         progress: Progress,
         status: Callable[[], Mapping[str, Any]],
         down: Callable[[], None],
-        restart: Callable[[str], Awaitable[bool]],
+        restart: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self._progress = progress
         self._status = status
@@ -92,7 +92,7 @@ class Control:
             case {"do": "report", "stage": str(stage)}:
                 await self._progress.add(stage, str(request.get("detail", "")), last=request.get("last") is True)
                 await _send(writer, {"ok": True})
-            case {"do": "restart", "component": str(component)}:
+            case {"do": "restart", "component": str(component)} if self._restart is not None:
                 await _send(writer, {"ok": await self._restart(component)})
             case {"do": "down"}:
                 await _send(writer, {"ok": True})
