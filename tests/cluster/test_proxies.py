@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import harness
 import pytest
@@ -184,7 +183,7 @@ def test_no_request_fails_while_pods_are_replaced_and_rules_change(company: Clus
 
 
 def test_a_certificate_is_changed_without_a_restart_by_either_engine(
-    company: Cluster, ingresses: dict[str, str], tmp_path: Path
+    company: Cluster, ingresses: dict[str, str]
 ) -> None:
     for name, kind in (("public", "panal"), ("inside", "nginx")):
         host = f"{name}.miempresa.com"
@@ -196,13 +195,14 @@ def test_a_certificate_is_changed_without_a_restart_by_either_engine(
             ]["podIP"]
         for issuer in ("first", "second"):
             certificate, key = self_signed(host, issuer)
-            (tmp_path / "crt").write_text(certificate)
-            (tmp_path / "key").write_text(key)
-            made = company.kubectl(
-                "create", "secret", "tls", name, "--dry-run=client", "-o", "yaml",
-                f"--cert={tmp_path / 'crt'}", f"--key={tmp_path / 'key'}",
-            )  # fmt: skip
-            company.apply(made)
+            secret = {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": "kubernetes.io/tls",
+                "metadata": {"name": name},
+                "stringData": {"tls.crt": certificate, "tls.key": key},
+            }
+            company.apply(json.dumps(secret))
             ask = ("openssl", "s_client", "-connect", f"{address}:443", "-servername", host)
             until(lambda ask=ask, issuer=issuer: f"O = {issuer}" in company.exec_on("nodo1", *ask, check=False))
         company.apply(RULE.format(name=name, kind=kind, host=host, tls="[]"))
