@@ -31,6 +31,7 @@ PURE = (
     "proxy/exit/messages.py",
     "proxy/exit/policy.py",
     "proxy/ingress/canaries.py",
+    "proxy/ingress/engines/haproxy.py",
     "proxy/ingress/engines/nginx.py",
     "proxy/ingress/guards.py",
     "proxy/ingress/openshift.py",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .running import Runner
 
 OWN = "panal"
-NAMES = (OWN, "nginx")
+NAMES = (OWN, "nginx", "haproxy")
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -33,7 +33,8 @@ def _engine(name: str) -> Engine:
     import datetime
 
     from ..tls import fake_certificate
+    from .haproxy import HAProxy
     from .nginx import Nginx
 
-    engines = {"nginx": Nginx}
-    return engines[name](fake_certificate(datetime.datetime.now(datetime.UTC)))
+    fake = fake_certificate(datetime.datetime.now(datetime.UTC))
+    return HAProxy(fake) if name == "haproxy" else Nginx(fake)

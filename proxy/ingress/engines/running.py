@@ -22,6 +22,8 @@ PAUSE = 0.05
 PATIENCE = 3.0
 """Seconds until a configuration that isn't in force is said to be refused."""
 
+AGAIN = 0.7
+"""Seconds until the program is told once more: while it loads, HAProxy's master hears no signal."""
 SEEN = 4
 """Answers in a row, 0.05 s apart, that a configuration must be in: NGINX lets the old workers accept for 0.1 s more."""
 
@@ -106,10 +108,11 @@ class Runner:
 
     async def _take(self, version: str) -> bool:
         """Tell the program, and wait until it says that this configuration is in force."""
-        deadline = asyncio.get_running_loop().time() + self._patience
-        told, seen = False, 0
-        while asyncio.get_running_loop().time() < deadline:
-            told = told or self._tell()
+        now = asyncio.get_running_loop().time
+        deadline, told, seen = now() + self._patience, 0.0, 0
+        while now() < deadline:
+            if not seen and now() - told > AGAIN and self._tell():
+                told = now()
             seen = seen + 1 if told and await self._version() == version else 0
             if seen == SEEN:
                 self.in_force = version

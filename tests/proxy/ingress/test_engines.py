@@ -1,4 +1,4 @@
-"""NGINX as the engine: a real one must find what the RouteTable finds, and lose no request when it is told anew."""
+"""Other programs as the engine: real ones must find what the RouteTable finds, and lose no request when told anew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import pytest
 
 from panal.proxy.ingress.build import build
 from panal.proxy.ingress.engines.contract import Ports
+from panal.proxy.ingress.engines.haproxy import HAProxy, expression, literal, name
 from panal.proxy.ingress.engines.nginx import Nginx, location, quoted
 from panal.proxy.ingress.engines.running import Runner
 from panal.proxy.ingress.heads import plain_path
@@ -30,20 +32,29 @@ from .test_build import Objects, slice_of
 from .test_build import backend as to
 from .test_build import ingress as object_of
 
-PROGRAM = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:.tools/bin")
-needs_nginx = pytest.mark.skipif(PROGRAM is None and not os.environ.get("CI"), reason="needs the program nginx")
+SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:.tools/bin"
+COMMANDS = {
+    "nginx": ("nginx", "-c", "@/nginx.conf", "-e", "/dev/stderr", "-g", "daemon off;"),
+    "haproxy": ("haproxy", "-W", "-db", "-f", "@/haproxy.cfg", "-p", "@/haproxy.pid"),
+}
 FAKE = fake_certificate(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
 
 
 class Real:
-    """A running NGINX and the Runner that tells it."""
+    """A running program and the Runner that tells it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
         self.ports = Ports(free_port(), free_port(), free_port())
         self.complaints: list[Complaint] = []
-        self.runner = Runner(Nginx(FAKE), folder, self.ports, lambda _: None, self._complain, patience=1.0)
+        engine = HAProxy(FAKE) if name == "haproxy" else Nginx(FAKE)
+        self.runner = Runner(engine, folder, self.ports, lambda _: None, self._complain, patience=2.5)
         self.runner.prepare()
-        command = [PROGRAM or "nginx", "-c", str(folder / "nginx.conf"), "-e", "/dev/stderr", "-g", "daemon off;"]
+        program, *arguments = COMMANDS[name]
+        command = [
+            shutil.which(program, path=SEARCHED) or program,
+            *(word.replace("@", str(folder)) for word in arguments),
+        ]
         with open(folder / "log", "wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -67,9 +78,11 @@ class Real:
             writer.close()
 
 
-@pytest.fixture
-async def nginx(tmp_path: Path) -> AsyncIterator[Real]:
-    real = Real(tmp_path)
+@pytest.fixture(params=COMMANDS)
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Real]:
+    if shutil.which(request.param, path=SEARCHED) is None and not (os.environ.get("CI") and request.param == "nginx"):
+        pytest.skip(f"needs the program {request.param}")
+    real = Real(request.param, tmp_path)
     try:
         yield real
     finally:
@@ -96,8 +109,7 @@ def said(answer: bytes) -> str:
     return answer.partition(b"\r\n\r\n")[2].decode() if status(answer) == 200 else str(status(answer))
 
 
-@needs_nginx
-async def test_nginx_finds_what_the_table_finds(nginx: Real, view: Objects) -> None:
+async def test_an_engine_finds_what_the_table_finds(engine: Real, view: Objects) -> None:
     table = build(
         [
             object_of("p", ("a.com", "Prefix", "/", to("one", 80)), ("a.com", "Prefix", "/foo", to("two", 80))),
@@ -112,7 +124,7 @@ async def test_nginx_finds_what_the_table_finds(nginx: Real, view: Objects) -> N
         ],
         view,
     )  # fmt: skip
-    await nginx.apply(table)
+    await engine.apply(table)
     hosts = ("a.com", "b.com", "c.com", "A.COM", "x.foo.com", "y.x.foo.com", "foo.com", "nobody.com")
     paths = (
         "/",
@@ -133,11 +145,10 @@ async def test_nginx_finds_what_the_table_finds(nginx: Real, view: Objects) -> N
         for path in (*paths, *strange):
             route = table.find(host.lower(), plain_path(path.encode()))
             wanted = "404" if route is None else route.backend.name.split("-")[1]
-            assert said(await nginx.get(host, path)) == wanted, (host, path)
+            assert said(await engine.get(host, path)) == wanted, (host, path)
 
 
-@needs_nginx
-async def test_annotations_mean_the_same_to_nginx(nginx: Real, view: Objects) -> None:
+async def test_annotations_mean_the_same_to_an_engine(engine: Real, view: Objects) -> None:
     def one(host: str, path: str = "/", **annotations: str) -> Any:
         names = {key.replace("_", "-"): value for key, value in annotations.items()}
         return object_of(host, (host, "ImplementationSpecific", path, to("one", 80)), annotations=names)
@@ -155,54 +166,58 @@ async def test_annotations_mean_the_same_to_nginx(nginx: Real, view: Objects) ->
         ],
         view,
     )
-    await nginx.apply(table)
-    codes = {host: status(await nginx.get(host)) for host in ("moved", "closed", "open", "broken", "secure", "sticky")}
+    await engine.apply(table)
+    codes = {host: status(await engine.get(host)) for host in ("moved", "closed", "open", "broken", "secure", "sticky")}
     assert codes == {"moved": 301, "closed": 403, "open": 200, "broken": 503, "secure": 308, "sticky": 200}
-    assert b"Location: https://secure/\r\n" in await nginx.get("secure")
-    assert status(await nginx.get("small", "/", "Content-Length: 2000", body="x" * 2000)) == 413
-    assert status(await nginx.get("odd")) == 404
-    assert [str(complaint) for complaint in nginx.complaints] == [
-        "Ingress default/odd: '/$host' holds what has a meaning of its own in NGINX",
-        "Ingress default/sticky: annotation affinity is not supported by the engine nginx",
-    ]
+    assert b"location: https://secure/\r\n" in (await engine.get("secure")).lower()
+    assert status(await engine.get("small", "/", "Content-Length: 2000", body="x" * 2000)) == 413
+    complaints = [str(complaint) for complaint in engine.complaints]
+    if engine.name == "nginx":
+        assert status(await engine.get("odd")) == 404
+        assert complaints == [
+            "Ingress default/odd: '/$host' holds what has a meaning of its own in NGINX",
+            "Ingress default/sticky: annotation affinity is not supported by the engine nginx",
+        ]
+    else:
+        assert status(await engine.get("odd")) == 200
+        assert complaints == []
+        assert re.search(rb"(?i)\nset-cookie: INGRESSCOOKIE=[0-9a-f]{16};", await engine.get("sticky"))
 
 
-@needs_nginx
-async def test_no_request_is_lost_while_rules_change(nginx: Real, view: Objects) -> None:
+async def test_no_request_is_lost_while_rules_change(engine: Real, view: Objects) -> None:
     always = object_of("p", ("a.com", "Prefix", "/", to("one", 80)))
-    await nginx.apply(build([always], view))
+    await engine.apply(build([always], view))
     answers: list[str] = []
     ended = asyncio.Event()
 
     async def load() -> None:
         while not ended.is_set():
-            answers.append(said(await nginx.get("a.com")))
+            answers.append(said(await engine.get("a.com")))
 
     async with asyncio.TaskGroup() as group:
         for number in range(4):
             group.create_task(load(), name=f"load {number}")
         for number in range(3):
             other = object_of("o", (f"h{number}.com", "Prefix", "/", to("two", 80)))
-            await nginx.apply(build([always, other], view))
-            assert said(await nginx.get(f"h{number}.com")) == "two"
+            await engine.apply(build([always, other], view))
+            assert said(await engine.get(f"h{number}.com")) == "two"
         ended.set()
-    assert nginx.runner.reloads == 4
+    assert engine.runner.reloads == 4
     assert len(answers) > 20
     assert set(answers) == {"one"}
 
 
-@needs_nginx
-async def test_what_nginx_refuses_changes_nothing(nginx: Real, view: Objects, tmp_path: Path) -> None:
+async def test_what_an_engine_refuses_changes_nothing(engine: Real, view: Objects, tmp_path: Path) -> None:
     good = object_of("p", ("a.com", "Prefix", "/", to("one", 80)))
-    await nginx.apply(build([good], view))
+    await engine.apply(build([good], view))
     rule = ("b.com", "ImplementationSpecific", "/\\u0041", to("two", 80))  # PCRE has no such escape
     bad = object_of("q", rule, annotations={"use-regex": "true"})
-    await nginx.apply(build([good, bad], view))
-    assert nginx.runner.refused == 1
-    assert said(await nginx.get("a.com")) == "one"
-    assert nginx.runner.in_force.encode() in (tmp_path / "nginx.conf").read_bytes()
-    await nginx.apply(build([good, object_of("q", ("b.com", "Prefix", "/", to("two", 80)))], view))
-    assert said(await nginx.get("b.com")) == "two"
+    await engine.apply(build([good, bad], view))
+    assert engine.runner.refused == 1
+    assert said(await engine.get("a.com")) == "one"
+    assert engine.runner.in_force.encode() in (tmp_path / engine.runner._engine.main).read_bytes()
+    await engine.apply(build([good, object_of("q", ("b.com", "Prefix", "/", to("two", 80)))], view))
+    assert said(await engine.get("b.com")) == "two"
 
 
 def test_nothing_of_an_ingress_can_end_a_word_of_the_configuration() -> None:
@@ -211,3 +226,29 @@ def test_nothing_of_an_ingress_can_end_a_word_of_the_configuration() -> None:
         with pytest.raises(ValueError, match="meaning of its own"):
             quoted(text)
     assert location(Route('/a"b\\', "Exact", Backend("b"))) == '= "/a\\"b\\\\"'
+
+
+def test_nothing_of_an_ingress_can_end_a_word_of_haproxys_either() -> None:
+    assert literal("a' b\\ %[src]") == "'a'\\'' b\\ %%[src]'"
+    assert expression(Route("/a.b", "Prefix", Backend("b"))) == r"var(txn.path) -m reg '^/a\.b(?:/|$)'"
+    for bad in ("a b", "a)", "a'", ""):
+        with pytest.raises(ValueError, match="can't stand"):
+            name(bad)
+
+
+async def test_a_canary_by_header_cookie_and_weight_in_haproxy(engine: Real, view: Objects) -> None:
+    main = object_of("main", ("a.com", "Prefix", "/", to("one", 80)))
+    notes = {"canary": "true", "canary-by-header": "X-Next", "canary-by-cookie": "next", "canary-weight": "100"}
+    await engine.apply(
+        build([main, object_of("next", ("a.com", "Prefix", "/", to("two", 80)), annotations=notes)], view)
+    )
+    if engine.name == "nginx":
+        assert [str(found) for found in engine.complaints] == [
+            "Ingress default/main: annotation canary is not supported by the engine nginx"
+        ]
+        return
+    answers = [
+        said(await engine.get("a.com", "/", *lines))
+        for lines in (["X-Next: always"], ["X-Next: never"], ["Cookie: next=never"], ["Cookie: next=always"], [])
+    ]
+    assert answers == ["two", "one", "one", "two", "two"]
