@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-down test test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control clean
+.PHONY: help setup demo demo-real demo-down test test-real test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -18,6 +18,13 @@ setup: ## Make .venv and bring nft, nginx and busybox into .tools where the mach
 
 demo: setup ## Bring up the miempresa cluster, send requests across it, and leave it running
 	@.venv/bin/python examples/miempresa/demo.py
+
+demo-real: setup ## The same with the real WordPress, MariaDB and NGINX, installed if missing, and the course's stories
+	@.venv/bin/python examples/miempresa/real/demo.py
+
+test-real: setup ## Tests with the real servers: demo-real with all its stories, and each host image whose programs are here
+	@./scripts/tools.sh nginx mariadb wordpress
+	@PANAL_TEST_REAL=1 .venv/bin/python -m pytest tests/cluster/test_real.py tests/agents/runtime/test_images.py
 
 demo-down: setup ## End the demo's cluster
 	@.venv/bin/panal down --name miempresa

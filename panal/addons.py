@@ -117,6 +117,11 @@ def _controller_manager(config: ClusterConfig, paths: ClusterPaths) -> Object:
             f"--cluster-cidr={config.pod_cidr}",
             f"--service-cluster-ip-range={config.service_cidr}",
             f"--local-path-folder={paths.volumes}",
+            *(
+                []
+                if config.node_monitor_grace == 40
+                else [f"--node-monitor-grace-period={config.node_monitor_grace:g}s"]
+            ),
             *_for_joining(config),
         ],
         {

@@ -32,6 +32,7 @@ from .config import (
     ProxyMode,
     RuntimeKind,
 )
+from .durations import seconds
 from .quantity import parse as parse_quantity
 
 API_VERSION, KIND = "panal.dev/v1", "Cluster"
@@ -40,6 +41,8 @@ LIMIT = 1 << 20
 DEPTH = 50
 """Levels of lists and mappings in it at most."""
 MAX_NODES = 200
+MIN_GRACE = 12.0
+"""Seconds: a living node speaks every 10."""
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
@@ -52,6 +55,7 @@ _TOP = ("apiVersion", "kind", "metadata", "spec")
 FIELDS = (
     "network", "proxyMode", "runtime", "lan", "podCIDR", "serviceCIDR", "dnsServiceIP", "clusterDomain",
     "nodePortRange", "nodes", "hosts", "loadBalancer", "externalDNS", "ingress", "edge", "forwardProxy",
+    "nodeMonitorGracePeriod",
 )  # fmt: skip
 
 Section = Mapping[str, Any]
@@ -189,6 +193,7 @@ class _Reader:
             dns_service_ip="",
             cluster_domain=self._domain(spec, "clusterDomain", "spec", "cluster.local"),
             node_ports=self._range(spec),
+            node_monitor_grace=self._grace(spec),
             load_balancer=self._load_balancer(spec),
             external_dns=self._external_dns(spec),
             ingress=self._ingress(spec),
@@ -234,6 +239,20 @@ class _Reader:
                 named = field if isinstance(field, str) and WORD.fullmatch(field) else shown(field)
                 place = f"{path}.{named}" if path else named
                 raise self.fail(place, "there is no such field", f"known ones are {', '.join(fields)}")
+
+    def _grace(self, spec: Section) -> float:
+        text = self.text(spec, "nodeMonitorGracePeriod", "spec", "40s")
+        try:
+            found = seconds(text)
+        except ValueError:
+            found = 0.0
+        if not MIN_GRACE <= found <= 3600:
+            raise self.fail(
+                "spec.nodeMonitorGracePeriod",
+                f"is {shown(text)}",
+                "a node speaks every 10 s: give it 12s at least, 1h at most",
+            )
+        return found
 
     def mapping(self, section: Section, field: str, path: str) -> Section:
         value = section.get(field)

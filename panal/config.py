@@ -159,6 +159,8 @@ class ClusterConfig:
     dns_service_ip: str = "10.96.0.10"
     cluster_domain: str = "cluster.local"
     node_ports: tuple[int, int] = (30000, 32767)
+    node_monitor_grace: float = 40.0
+    """Seconds of silence after which a node is NotReady."""
     load_balancer: LoadBalancerSpec = LoadBalancerSpec()
     external_dns: ExternalDNSSpec = ExternalDNSSpec()
     ingress: IngressSpec = IngressSpec()

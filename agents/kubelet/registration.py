@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
+SILENCE = 12.0
+"""Seconds without a renewed lease after which somebody may have written that this node is not known to live."""
 STATUS_SECONDS = 300.0
 _RETRY_FIRST, _RETRY_MOST = 0.02, 1.0
 
@@ -136,10 +138,15 @@ class Registration:
 
     async def _renew(self) -> None:
         lease: dict[str, Any] | None = None
+        spoke = time.clock_gettime(time.CLOCK_BOOTTIME)
         while True:
             delay = RENEW_SECONDS
             try:
                 lease = await self._renewed(lease)
+                now = time.clock_gettime(time.CLOCK_BOOTTIME)
+                if now - spoke > SILENCE:
+                    self._changed.set()
+                spoke = now
             except (Unreachable, StatusError) as error:
                 _log.debug("lease: %s", error)
                 lease, delay = None, _RETRY_MOST

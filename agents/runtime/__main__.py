@@ -15,6 +15,7 @@ from panal.config import NodeConfig
 from panal.paths import ClusterPaths
 from panal.tasks import run_until_signal
 
+from ..images import added
 from ..network.contract import Space
 from ..network.factory import open_pod_network
 from . import machine
@@ -94,6 +95,7 @@ def _place(node: NodeConfig, paths: ClusterPaths) -> Place:
         node=Space(node.node.address, None),
         which=lambda program: tools.which(program, os.environ),
         exits=paths.root / "exits.jsonl",
+        added=lambda ref: added.find(added.folder(Path(node.home).parent.parent), ref),
         unpacked=_unpacked() if node.runtime == "namespaces" else None,
         cgroups=Cgroups(name(node.home)) if os.geteuid() == 0 and not machine.in_user_namespace() else None,
     )

@@ -81,6 +81,8 @@ class Place:
     exits: Path
     interpreter: str = sys.executable
     cgroups: Cgroups | None = None
+    added: Callable[[str], ImageSpec | None] = lambda ref: None
+    """The image that the user added under this full reference."""
     unpacked: str | None = None
     """Where programs lie that containers see in /usr; see `machine.View.unpacked`."""
 
@@ -381,7 +383,8 @@ class Engine:
         return record
 
     def _resolve(self, image: str) -> ImageSpec:
-        return resolve(image, which=self._place.which, interpreter=self._place.interpreter)
+        place = self._place
+        return resolve(image, which=place.which, interpreter=place.interpreter, added=place.added)
 
     def _toolbox(self, image: ImageSpec) -> Path:
         return self._state.root / "images" / image.toolbox[0] / "bin"

@@ -81,7 +81,8 @@ class Layer:
             self.folder_at(path)
         self._steps += [Step("mkdir", f"{self._here}/own/{number}") for number, _ in enumerate(self._own)]
         for path in _SKELETON:
-            if self._overlay(path) and os.path.isdir(path) and not os.path.islink(path):
+            there = self.view.base + path
+            if self._overlay(path) and os.path.isdir(there) and not os.path.islink(there):
                 self.folder_at(path)
         for path in (*self._own, *self.view.needed):
             self.folder_at(path)
@@ -105,7 +106,7 @@ class Layer:
         parent = os.path.dirname(path)
         if self._overlay(path) == self._overlay(parent) and self.place(parent) == os.path.dirname(place):
             self.folder_at(parent)
-        self._steps.append(Step("mkdir", place, mode=_mode_of(path)))
+        self._steps.append(Step("mkdir", place, mode=_mode_of(self.view.base + path)))
 
     def file_at(self, path: str, text: str = "") -> None:
         """Make a file that the container sees at `path`; those in a folder `bin` and scripts are executable."""
@@ -122,7 +123,8 @@ class Layer:
 
     def _mounts(self) -> list[Step]:
         steps = [self._shown_copy_on_write(number, path) for number, path in enumerate(self.view.overlays)]
-        steps += [Step("bind", path, source=OLD_ROOT + path, readonly=True) for path in self.view.binds]
+        base = OLD_ROOT + self.view.base
+        steps += [Step("bind", path, source=base + path, readonly=True) for path in self.view.binds]
         for number, path in enumerate(self._own):
             optional = self._overlay(path) is not None and not self.abilities.overlays
             steps.append(Step("bind", path, source=f"{self._here}/own/{number}", optional=optional))
@@ -141,8 +143,8 @@ class Layer:
 
     def _shown_copy_on_write(self, number: int, path: str) -> Step:
         if not self.abilities.overlays:
-            return Step("bind", path, source=OLD_ROOT + path, readonly=True)
-        lower = ":".join(OLD_ROOT + _escaped(folder) for folder in (path, *self._unpacked_below(path)))
+            return Step("bind", path, source=OLD_ROOT + self.view.base + path, readonly=True)
+        lower = ":".join(OLD_ROOT + _escaped(folder) for folder in (self.view.base + path, *self._unpacked_below(path)))
         data = f"userxattr,volatile,lowerdir={lower},upperdir=up/{number},workdir=wk/{number}"
         flags = Mnt.NODEV | (Mnt.RDONLY if self.readonly else Mnt.NONE)
         return Step("mount", path, source="overlay", fstype="overlay", flags=flags, data=data)

@@ -40,6 +40,8 @@ class View:
     """Folders that lie inside what is shown and are covered by an empty one."""
     needed: tuple[str, ...]
     """Shown read-only although they lie in a hidden folder."""
+    base: str = ""
+    """The folder that all these paths lie in: an image's root file system, or nothing for the machine's own."""
     unpacked: str | None = None
     """A folder whose `usr`, `etc` and so on are seen under the machine's own, where these lack a file."""
 
@@ -139,6 +141,45 @@ def _children(folders: Iterable[str], mounts: Sequence[str], depth: int) -> dict
             found[folder] = {f"{folder}/{name}": target for name, target in _entries(folder).items()}
             found |= _children([path for path, target in found[folder].items() if target is None], mounts, depth - 1)
     return found
+
+
+def of_image(rootfs: str) -> View:
+    """The view of a root file system in a folder: all of it copy-on-write, files in `/` read-only."""
+    own = ("dev", "proc", "run", "sys", "tmp")
+    entries = {name: target for name, target in _entries(rootfs).items() if name not in own}
+    files = [entry.name for entry in os.scandir(rootfs) if entry.is_file(follow_symlinks=False)]
+    return View(
+        overlays=tuple(f"/{name}" for name, target in sorted(entries.items()) if target is None),
+        binds=tuple(f"/{name}" for name in sorted(files)),
+        links=tuple((f"/{name}", target) for name, target in sorted(entries.items()) if target is not None),
+        empty=tuple(f"/{name}" for name in own),
+        hidden=(),
+        needed=(),
+        base=rootfs,
+    )
+
+
+def follow(base: str, path: str) -> str:
+    """The path without symbolic links, as whoever has `base` as its root would follow them."""
+    if not base:
+        return os.path.realpath(path)
+    done, left, patience = "", [part for part in path.split("/") if part], 40
+    while left:
+        part = left.pop(0)
+        if part in (".", ".."):
+            done = os.path.dirname(done).rstrip("/") if part == ".." else done
+            continue
+        try:
+            target = os.readlink(f"{base}{done}/{part}")
+        except OSError:
+            done = f"{done}/{part}"
+            continue
+        patience -= 1
+        if not patience:
+            return path
+        done = "" if target.startswith("/") else done
+        left[:0] = [word for word in target.split("/") if word]
+    return done or "/"
 
 
 def _entries(folder: str) -> dict[str, str | None]:

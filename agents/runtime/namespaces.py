@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import layer, processes, syscalls
+from . import layer, machine, processes, syscalls
 from .contract import Mount, RuntimeFailure
 from .driver import Prepared, check_path
 from .identity import identity
@@ -136,7 +136,8 @@ class Namespaces:
 
     def _steps(self, sandbox: SandboxRecord, container: ContainerRecord, hostname: str) -> tuple[Step, ...]:
         config, image = container.config, container.image
-        made = Layer(self._root, self._view, self._abilities, image.writable, config.readonly_rootfs)
+        view = machine.of_image(image.rootfs) if image.rootfs else self._view
+        made = Layer(self._root, view, self._abilities, image.writable, config.readonly_rootfs)
         made.prepare()
         files = {
             "/etc/hosts": hosts(sandbox.ip, _short(sandbox), sandbox.config.host_aliases, sandbox.config.domain),
@@ -170,7 +171,7 @@ class Namespaces:
             raise RuntimeFailure(
                 start_failure((), 2, f"mounting {mount.host_path}: no such file or directory", "mounts")
             )
-        target = os.path.realpath(check_path(mount.container_path))
+        target = machine.follow(made.view.base, check_path(mount.container_path))
         if any(below(target, folder) for folder in ("/proc", "/sys")):
             raise RuntimeFailure(f'"{mount.container_path}" cannot be mounted because it is inside /proc or /sys')
         (made.folder_at if is_folder else made.file_at)(target)

@@ -42,6 +42,8 @@ class Plain:
         run = program(image, config)
         if not run.argv and run.python is None:
             raise RuntimeFailure("no command specified")
+        if image.rootfs:
+            raise RuntimeFailure(f"{image.ref} has a root file system of its own, which the plain runtime cannot show")
         root = folder / "layer" / "root"
         unplaced = self._lay_out(sandbox, container, root)
         argv = run.argv

@@ -192,6 +192,53 @@ def trace(name: str | None, target: str, start: str | None, as_json: bool) -> No
     sys.exit(trace(name, target, start, as_json, os.environ))
 
 
+@cli.group()
+def image() -> None:
+    """Which images this machine can provide, and root file systems of your own."""
+
+
+@image.command("ls")
+def image_ls() -> None:
+    """List the images, and for a missing one the package that brings it."""
+    from .image import ls
+
+    ls(os.environ)
+
+
+@image.command("add")
+@click.argument("name")
+@click.option("--rootfs", required=True, type=click.Path(), help="The folder that containers see as /, copy-on-write.")
+@click.option("--entrypoint", default="", metavar="WORDS", help="What runs, with the arguments that always come first.")
+@click.option("--cmd", "command", default="", metavar="WORDS", help="The arguments where a container names none.")
+@click.option("--env", "-e", multiple=True, metavar="NAME=VALUE", help="A variable; may be given again.")
+@click.option("--workdir", default="/", metavar="DIR", help="Where the program starts.")
+@click.option("--user", type=click.IntRange(0, 2**32 - 2), help="The number of the user as which it runs.")
+def image_add(
+    name: str, rootfs: str, entrypoint: str, command: str, env: tuple[str, ...], workdir: str, user: int | None
+) -> None:
+    """Let containers of the image NAME see the folder as their root file system.
+
+    Examples:
+
+    \b
+        debootstrap --variant=minbase bookworm /srv/bookworm
+        panal image add bookworm --rootfs /srv/bookworm --entrypoint bash
+        kubectl run -it --rm try --image=bookworm
+    """
+    from .image import Wish, add
+
+    add(name, Wish(rootfs, entrypoint, command, env, workdir, user), os.environ)
+
+
+@image.command("rm")
+@click.argument("name")
+def image_rm(name: str) -> None:
+    """Forget the image NAME; its folder stays."""
+    from .image import rm
+
+    rm(name, os.environ)
+
+
 @cli.command()
 @NAME
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")

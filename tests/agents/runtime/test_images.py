@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
 from panal import tools
+from panal.agents.images import added
 from panal.agents.images.catalog import HOST_IMAGES
 from panal.agents.images.hostimage import HostImage
 from panal.agents.images.resolve import missing
+from panal.agents.runtime.contract import ImageMissing, Mount
 
 from .conftest import Node
 
@@ -132,3 +136,50 @@ def lacks(image: str) -> str | None:
 
     host: HostImage = next(host for host in HOST_IMAGES if name in host.names and re.search(host.tags, tag))
     return missing(host, lambda program: tools.which(program, os.environ))
+
+
+def small_rootfs(place: Path) -> None:
+    """A shell, cat and touch with their libraries, a link as Debian has it, and a file."""
+    import re
+    import subprocess
+
+    for program in ("sh", "cat", "touch"):
+        found = os.path.realpath(shutil.which(program) or "")
+        libraries = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
+        for path in (found, *re.findall(r"(/\S+) \(0x", libraries)):
+            target = place / "bin" / program if path == found else place / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    (place / "var" / "lib").mkdir(parents=True)
+    (place / "var" / "run").symlink_to("/run")
+    (place / "etc").mkdir()
+    (place / "etc" / "motto").write_text("mine\n")
+    (place / "hello").write_text("hello\n")
+    place.chmod(0o755)
+
+
+async def test_a_root_file_system_of_the_users_own_is_shared_copy_on_write(node: Node, tmp_path: Path) -> None:
+    if not node.namespaces:
+        pytest.skip("needs namespaces")
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    rootfs = tmp_path / "rootfs"
+    rootfs.mkdir()
+    small_rootfs(rootfs)
+    secret = tmp_path / "token"
+    secret.write_text("t0ken\n")
+    images = node.paths.root.parent.parent / "images"
+    added.add(images, "shop", str(rootfs), entrypoint=("/bin/sh", "-c"), cmd=("cat /etc/motto /hello",), env={"A": "b"})
+    first = await node.run(image="shop")
+    assert (await node.ended(first)).exit_code == 0, node.output(first)
+    assert node.output(first) == "mine\nhello"
+    words = "cat /var/run/token /run/token; echo $A > /etc/motto; touch /var/lib/x; cat /etc/motto; cat /etc/passwd"
+    mount = Mount("/var/run/token", str(secret), readonly=True)
+    second = await node.run(image="shop", args=[words], mounts=[mount])
+    assert (await node.ended(second)).exit_code == 1
+    assert node.output(second).splitlines()[:3] == ["t0ken", "t0ken", "b"]
+    assert (rootfs / "etc" / "motto").read_text() == "mine\n"
+    assert not (rootfs / "var" / "lib" / "x").exists()
+    added.remove(images, "shop")
+    with pytest.raises(ImageMissing):
+        await node.runtime.pull("shop")
