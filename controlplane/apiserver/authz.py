@@ -1,7 +1,7 @@
 """Who may do what: role-based access control, evaluated from the watch cache.
 
 A user's rules are gathered once and kept until any role or binding changes. Two bindings are built in: nodes get the
-rules of `system:node` (what Kubernetes' node authorizer is for), and the controller manager those of all
+rules of `system:node`, as far as nodegraph.py lets them, and the controller manager those of all
 `system:controller:*` roles, because its controllers share one identity.
 """
 
@@ -17,13 +17,25 @@ from panal.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROL
 from . import keys
 from .authn import User
 from .cache import Cache
-from .request import Target
+from .nodegraph import NodeGraph, node_of
+from .request import Query, Target
 
 MASTERS = "system:masters"
 _RULES_LIMIT = 2048
 """Users whose rules are kept at a time."""
 
+_COLLECTIONS = frozenset(("list", "watch", "deletecollection"))
+_NAME = "metadata.name="
+
 Rule = Mapping[str, Any]
+
+
+def _selected(text: str) -> str:
+    """The name that a field selector asks for, "" where it asks for none."""
+    for part in text.split(","):
+        if part.startswith(_NAME):
+            return part.removeprefix(_NAME).removeprefix("=")
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +52,14 @@ class Attributes:
     """Set for what is no resource."""
 
     @classmethod
-    def of(cls, target: Target) -> Attributes:
+    def of(cls, target: Target, query: Query | None = None) -> Attributes:
+        """What a request asks for. A collection of which it asks one object by name has that name."""
         if not target.resource:
             return cls(target.verb, path=target.path)
-        return cls(target.verb, target.group, target.resource, target.subresource, target.namespace, target.name)
+        name = target.name
+        if not name and query is not None and target.verb in _COLLECTIONS:
+            name = _selected(query.get("fieldSelector"))
+        return cls(target.verb, target.group, target.resource, target.subresource, target.namespace, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +75,44 @@ class Authorizer:
         self._shelves = [
             cache.shelf(keys.location(each)) for each in (CLUSTERROLEBINDINGS, ROLEBINDINGS, CLUSTERROLES, ROLES)
         ]
+        self._graph = NodeGraph(cache)
         self._state: tuple[int, ...] = ()
+        self._roles: dict[str, tuple[Rule, ...]] = {}
         self._bindings: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
         self._grants: dict[tuple[str, tuple[str, ...]], tuple[Grant, ...]] = {}
 
     def allowed(self, user: User, asked: Attributes) -> bool:
-        if MASTERS in user.groups:
-            return True
-        return any(
-            (not grant.namespace or grant.namespace == asked.namespace) and covers(grant.rule, asked)
-            for grant in self.grants(user)
-        )
+        return self._refused(user, asked) is None
 
     def require(self, user: User, asked: Attributes) -> None:
         """Raises Forbidden in Kubernetes' words."""
-        if not self.allowed(user, asked):
-            raise refusal(user, asked)
+        why = self._refused(user, asked)
+        if why is not None:
+            raise refusal(user, asked, why)
+
+    def _refused(self, user: User, asked: Attributes) -> str | None:
+        """None for what is allowed, else why not, "" where no reason is told."""
+        if MASTERS in user.groups:
+            return None
+        why = ""
+        if (node := node_of(user.name, user.groups)) and not asked.path:
+            opinion = self._graph.opinion(node, asked)
+            why = opinion or ""
+            if opinion == "" or (opinion is None and any(covers(rule, asked) for rule in self._role("system:node"))):
+                return None
+        granted = any(
+            (not grant.namespace or grant.namespace == asked.namespace) and covers(grant.rule, asked)
+            for grant in self.grants(user)
+        )
+        return None if granted else why
+
+    def _role(self, name: str) -> Iterable[Rule]:
+        """The rules of a ClusterRole."""
+        self._refresh()
+        if name not in self._roles:
+            item = self._shelves[2].get("", name)
+            self._roles[name] = tuple(item.decode().get("rules") or ()) if item is not None else ()
+        return self._roles[name]
 
     def grants(self, user: User) -> tuple[Grant, ...]:
         """Every rule that the user has."""
@@ -93,6 +131,7 @@ class Authorizer:
             return
         self._state = state
         self._grants.clear()
+        self._roles.clear()
         self._bindings.clear()
         for shelf in self._shelves[:2]:
             for item in shelf.list():
@@ -106,8 +145,6 @@ class Authorizer:
     def _gather(self, user: User) -> Iterator[Grant]:
         subjects = [("User", user.name), *(("Group", group) for group in user.groups)]
         roles = [role for subject in subjects for role in self._bindings.get(subject, ())]
-        if "system:nodes" in user.groups:
-            roles.append(("", "ClusterRole", "system:node"))
         if user.name == "system:kube-controller-manager":
             cluster_roles = self._shelves[2].list()
             roles += [("", "ClusterRole", r.name) for r in cluster_roles if r.name.startswith("system:controller:")]
@@ -155,7 +192,7 @@ def _resource_matches(resources: Iterable[str], asked: Attributes) -> bool:
     )
 
 
-def refusal(user: User, asked: Attributes) -> Forbidden:
+def refusal(user: User, asked: Attributes, why: str = "") -> Forbidden:
     """The error that says so, word by word as Kubernetes does."""
     if asked.path:
         return Forbidden(f'forbidden: User "{user.name}" cannot {asked.verb} path "{asked.path}"', details={})
@@ -167,6 +204,6 @@ def refusal(user: User, asked: Attributes) -> Forbidden:
     }
     return Forbidden(
         f'{subject} is forbidden: User "{user.name}" cannot {asked.verb} resource "{full}" '
-        f'in API group "{asked.group}" {scope}',
+        f'in API group "{asked.group}" {scope}{f": {why}" if why else ""}',
         details=details,
     )

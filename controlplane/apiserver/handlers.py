@@ -252,7 +252,8 @@ async def delete_collection(parts: Parts, call: Call) -> Answer:
     chosen = selection(call.target, call.query, _fields(call))
     context = call.context("", dry_run=options.dry_run)
     deleted: list[bytes] = []
-    for items in _groups(parts.reader.current(call.resource, chosen)):
+    found, limit = parts.reader.current(call.resource, chosen), call.query.integer("limit") or 0
+    for items in _groups(found[:limit] if limit > 0 else found):
         wanted = [replace(context, name=item.name, namespace=item.namespace) for item in items]
         ends = await asyncio.gather(
             *(parts.registry.delete(each, call.resource, options) for each in wanted), return_exceptions=True

@@ -78,7 +78,7 @@ class Registry:
     ) -> Written:
         """Raises Invalid, AlreadyExists, Forbidden, BadRequest."""
         async with self._turn(ctx, resource):
-            return await self._create(ctx, resource, obj, field_validation)
+            return await self._create(ctx, resource, obj, field_validation, posted=True)
 
     async def _create(
         self,
@@ -87,16 +87,20 @@ class Registry:
         obj: Object,
         field_validation: FieldValidation,
         tracked: bool = False,
+        posted: bool = False,
     ) -> Written:
         strategy = strategy_for(resource)
         check_kind(resource, obj)
         warnings = decode(resource, obj, field_validation)
+        revised = posted and obj["metadata"].get("resourceVersion") not in (None, "", "0")
         for _ in range(_NAME_ATTEMPTS):
             generated = not obj["metadata"].get("name")
             attempt = _copy(obj) if generated else obj  # with a name there is one attempt
             admitted = await self._prepare_new(ctx, strategy, attempt, tracked)
             warnings += strategy.warnings(ctx, attempt) + admitted.warnings
             warnings += unacted.warnings(resource.group_resource, resource.kind, attempt, None)
+            if revised and not ctx.dry_run:
+                raise StatusError("resourceVersion should not be set on objects to be created", reason="")
             try:
                 body = await self._put(ctx, resource, attempt, 0)
             except Mismatch:

@@ -98,7 +98,7 @@ class Application:
     ) -> Answer | web.StreamResponse:
         """The answer for a known user, if he may have it. Raises Forbidden."""
         try:
-            self._parts.authorizer.require(user, Attributes.of(target))
+            self._parts.authorizer.require(user, Attributes.of(target, query))
         except StatusError:
             self._parts.measured.authorized("denied")
             raise

@@ -214,3 +214,20 @@ async def test_fields_that_do_not_act_are_warned_of(api: Api, target: Target, na
     told = (await api.create("/apis/node.k8s.io/v1/runtimeclasses", kind)).ok().warnings
     assert told == ["RuntimeClass: it is stored and validated; nothing in this cluster acts on it"]
     await api("DELETE", f"/apis/node.k8s.io/v1/runtimeclasses/{namespace}")
+
+
+async def test_a_new_object_names_no_revision(api: Api, namespace: str) -> None:
+    body = {"metadata": {"name": "a", "resourceVersion": "5"}}
+    refused = await api.create(maps(namespace), body)
+    assert (refused.status, refused.message) == (500, "resourceVersion should not be set on objects to be created")
+    (await api.create(maps(namespace, "?dryRun=All"), body)).ok()
+    body["metadata"]["resourceVersion"] = "0"
+    (await api.create(maps(namespace), body)).ok()
+
+
+async def test_the_deletion_of_a_collection_stops_at_its_limit(api: Api, namespace: str) -> None:
+    for name in ("a", "b", "c"):
+        (await api.create(maps(namespace), {"metadata": {"name": name, "labels": {"of": "limit"}}})).ok()
+    deleted = (await api("DELETE", maps(namespace, "?labelSelector=of%3Dlimit&limit=2"))).ok()
+    assert deleted.names == ["a", "b"]
+    assert (await api.get(maps(namespace, "?labelSelector=of%3Dlimit"))).names == ["c"]
