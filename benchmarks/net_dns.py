@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from netload import Load, free_port, header, in_turn, measured, shown
+from netload import Load, free_port, header, in_turn, measured, peer, shown
 
 NAMES = 500
 WINDOW = 64
@@ -88,27 +88,17 @@ def questions(port: int, seconds: float) -> int:
         return done
 
 
-@contextlib.contextmanager
-def _running(command: list[str], port: int, cores: set[int]) -> Iterator[int]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(0.2)
-                sock.connect(("127.0.0.1", port))
-                sock.send(_query(1, 0))
-                sock.recv(600)
-                break
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{command[0]} does not answer")
-            time.sleep(0.02)
-        for thread in os.listdir(f"/proc/{process.pid}/task"):
-            os.sched_setaffinity(int(thread), cores)
-        yield process.pid
-    finally:
-        process.kill()
-        process.wait()
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        sock.connect(("127.0.0.1", port))
+        sock.send(_query(1, 0))
+        return bool(sock.recv(600))
+    return False
+
+
+def _running(command: list[str], port: int, cores: set[int]) -> AbstractContextManager[int]:
+    return peer(command, lambda: _answers(port), cores)
 
 
 def run(rounds: int, seconds: float) -> Iterator[str]:

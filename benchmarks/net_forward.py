@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from netload import Load, free_port, header, in_turn, measured, requests, shown, wait_for
+from netload import Load, free_port, header, in_turn, listens, measured, peer, requests, shown
 
 NGINX = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error;
@@ -52,17 +52,8 @@ def serve(port: int, backend: int) -> None:
     asyncio.run(run())
 
 
-@contextlib.contextmanager
-def _running(command: list[str], port: int, cores: set[int]) -> Iterator[int]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(port)
-        for thread in os.listdir(f"/proc/{process.pid}/task"):
-            os.sched_setaffinity(int(thread), cores)
-        yield process.pid
-    finally:
-        process.kill()
-        process.wait()
+def _running(command: list[str], port: int, cores: set[int]) -> AbstractContextManager[int]:
+    return peer(command, lambda: listens(port), cores)
 
 
 def run(rounds: int, seconds: float) -> Iterator[str]:

@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -47,14 +48,31 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def wait_for(port: int, seconds: float = 10.0) -> None:
-    """Until somebody listens there. Raises TimeoutError."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.02)
-    raise TimeoutError(f"nobody listens on port {port}")
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def peer(command: list[str], ready: Callable[[], bool], cores: set[int], seconds: float = 10.0) -> Iterator[int]:
+    """A program to measure, on these cores, from when it is ready until the block ends; gives its process id.
+
+    Raises TimeoutError.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{command[0]} does not answer")
+            time.sleep(0.02)
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            os.sched_setaffinity(int(thread), cores)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
 
 
 def requests(port: int, path: str, connections: int, seconds: float, *, keep: bool) -> int:

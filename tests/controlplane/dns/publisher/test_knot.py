@@ -140,16 +140,17 @@ async def test_a_zone_is_read_by_transfer_and_written_by_signed_updates(knot: Kn
     assert await server.read() == before
 
 
-@pytest.mark.parametrize(
-    "key", [None, Key("panal", base64.b64encode(b"another key").decode()), Key("stranger", SECRET)]
-)
-async def test_who_has_not_the_key_neither_reads_nor_writes(knot: Knot, key: Key | None) -> None:
-    server = knot.server(key)
-    with pytest.raises(Refused, match=r"transfer of example\.org"):
-        await server.read()
-    with pytest.raises(Refused, match=r"update of example\.org"):
-        await server.write(Changes(put=[Endpoint("evil.example.org", "A", ("10.6.6.6",), 60)]))
-    assert await knot.ask("evil.example.org") == []
+WRONG = [None, Key("panal", base64.b64encode(b"another key").decode()), Key("stranger", SECRET)]
+
+
+async def test_who_has_not_the_key_neither_reads_nor_writes(knot: Knot) -> None:
+    for key in WRONG:
+        server = knot.server(key)
+        with pytest.raises(Refused, match=r"transfer of example\.org"):
+            await server.read()
+        with pytest.raises(Refused, match=r"update of example\.org"):
+            await server.write(Changes(put=[Endpoint("evil.example.org", "A", ("10.6.6.6",), 60)]))
+        assert await knot.ask("evil.example.org") == []
 
 
 @pytest.fixture(scope="module")
