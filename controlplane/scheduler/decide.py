@@ -150,18 +150,23 @@ def favourites(
     return [info.name for info, total in zip(feasible, totals, strict=True) if total == most]
 
 
-def message(refused: Refused, victims: str = "No preemption victims found for incoming pod") -> str:
-    """The refusal in kube-scheduler's words."""
+NO_VICTIMS = "No preemption victims found for incoming pod"
+
+
+def message(refused: Refused, *, room: bool = False) -> str:
+    """The refusal in kube-scheduler's words; `room` is being made for the pod: then nothing is said of preemption."""
     total = len(refused.refusals)
     if total == 0:
         return "no nodes available to schedule pods"
     said = Counter(reason for refusal in refused.refusals.values() for reason in refusal.reasons)
     whole = next((refusal.reasons[0] for refusal in refused.refusals.values() if refusal.whole), None)
     text = f"0/{total} nodes are available: {whole or _histogram(said)}."
+    if room:
+        return text
     if not refused.preempts:
         return f"{text} preemption: not eligible due to preemptionPolicy=Never."
     helpless = sum(refusal.final for refusal in refused.refusals.values())
-    help_ = Counter({"Preemption is not helpful for scheduling": helpless, victims: total - helpless})
+    help_ = Counter({"Preemption is not helpful for scheduling": helpless, NO_VICTIMS: total - helpless})
     return f"{text} preemption: 0/{total} nodes are available: {_histogram(+help_)}."
 
 

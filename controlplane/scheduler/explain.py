@@ -82,13 +82,14 @@ def explain(pod: Object, snapshot: Snapshot) -> Row:
     info = pod_info(pod)
     feasible, refused = with_promises(info, snapshot)
     nodes = _nodes(info, snapshot, feasible)
+    preemption = _preemption(info, snapshot, refused)
     return {
         "pod": {"namespace": info.namespace, "name": info.name, "requests": info.requests, "node": bound},
         "gates": gates,
         "nodes": nodes,
         "best": _best(nodes),
-        "message": message(refused) if refused is not None else None,
-        "preemption": _preemption(info, snapshot, refused),
+        "message": message(refused, room=preemption is not None) if refused is not None else None,
+        "preemption": preemption,
     }
 
 

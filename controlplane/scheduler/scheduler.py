@@ -157,7 +157,7 @@ class Scheduler:
                     self._wake(plugins.POD_GONE)  # where it was promised a place, and did not take it, there is room
             case Refused(_, blamed, _):
                 self.queue.refused(item, blamed, time.monotonic())
-                explaining = self._explain(pod, message(outcome), eviction)
+                explaining = self._explain(pod, message(outcome, room=eviction is not None), eviction)
                 group.create_task(explaining, name=f"explain {pod.namespace}/{pod.name}")
 
     @staticmethod

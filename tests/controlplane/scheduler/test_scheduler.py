@@ -64,14 +64,26 @@ class World:
     def _recorder(self, name: str) -> Events:
         return self.events
 
-    def node(self, name: str, cpu: str = "4") -> None:
-        status = {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "10"}}
-        self._show(self.scheduler.nodes, {"metadata": {"name": name}, "spec": {}, "status": status})
+    def node(self, name: str, cpu: str = "4", memory: str = "8Gi", labels: Object | None = None, **spec: Any) -> None:
+        status = {"allocatable": {"cpu": cpu, "memory": memory, "pods": "10"}}
+        meta = {"name": name, "labels": {"kubernetes.io/hostname": name, **(labels or {})}}
+        self._show(self.scheduler.nodes, {"metadata": meta, "spec": spec, "status": status})
 
-    def pod(self, name: str, cpu: str = "1", node: str = "", phase: str = "Pending", **spec: Any) -> None:
-        containers = [{"resources": {"requests": {"cpu": cpu}}}]
+    def pod(
+        self,
+        name: str,
+        cpu: str = "1",
+        node: str = "",
+        phase: str = "Pending",
+        memory: str = "",
+        labels: Object | None = None,
+        ports: Any = (),
+        **spec: Any,
+    ) -> None:
+        requests = {"cpu": cpu, **({"memory": memory} if memory else {})}
+        containers = [{"resources": {"requests": requests}, "ports": list(ports)}]
         found = {"containers": containers, **spec, **({"nodeName": node} if node else {})}
-        meta = {"name": name, "namespace": "default", "uid": name}
+        meta = {"name": name, "namespace": "default", "uid": name, "labels": labels or {}}
         self._show(self.scheduler.pods, {"metadata": meta, "spec": found, "status": {"phase": phase}})
 
     def promised(self, name: str, node: str, **spec: Any) -> None:
