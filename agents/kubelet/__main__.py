@@ -16,6 +16,7 @@ from panal.paths import ClusterPaths
 from panal.tasks import run_until_signal
 
 from ..runtime.client import RuntimeClient
+from .authorization import Guard
 from .kubelet import Kubelet
 from .server import Server, tls_context
 
@@ -43,7 +44,8 @@ async def _run(path: Path) -> None:
         runtime = RuntimeClient(paths.runtime_socket)
         kubelet = Kubelet(config, paths, client, runtime, os.environ)
         try:
-            async with Server(kubelet).serving(config.node.address, config.kubelet_port, tls):
+            server = Server(kubelet, Guard(client, config.node.name))
+            async with server.serving(config.node.address, config.kubelet_port, tls):
                 await kubelet.run()
         finally:
             await runtime.close()

@@ -1,4 +1,4 @@
-"""The kubelet's own HTTPS port: container logs, its pods, its health. For the API server and administrators only."""
+"""The kubelet's own HTTPS port: container logs, its pods, its health. Whom it answers: authorization."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from panal.sockets import listening
 
 from ..runtime.contract import Container, ContainerState
 from . import logs, podspec
+from .authorization import Guard
 from .crilog import Wanted
 from .inotify import Watch
 from .kubelet import RESYNC_SECONDS, Kubelet
@@ -26,9 +27,6 @@ from .metering import Metering
 from .registration import LEASE_SECONDS, STATUS_SECONDS
 from .streaming import Streaming
 from .worker import Worker
-
-ALLOWED_USERS = frozenset({"kube-apiserver-kubelet-client"})
-ALLOWED_GROUPS = frozenset({"system:masters"})
 
 _STREAMS = {"": {"stdout", "stderr"}, "All": {"stdout", "stderr"}, "Stdout": {"stdout"}, "Stderr": {"stderr"}}
 
@@ -40,8 +38,8 @@ class LogsUnavailable(ValueError):
 class Server:
     """`serving` is a context in which the port answers."""
 
-    def __init__(self, kubelet: Kubelet) -> None:
-        self._kubelet = kubelet
+    def __init__(self, kubelet: Kubelet, guard: Guard) -> None:
+        self._kubelet, self._guard = kubelet, guard
 
     @contextlib.asynccontextmanager
     async def serving(self, host: str, port: int, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
@@ -56,7 +54,7 @@ class Server:
             await runner.cleanup()
 
     def app(self, *, secure: bool = True) -> web.Application:
-        app = web.Application(middlewares=[_authorized] if secure else [])
+        app = web.Application(middlewares=[self._guard.middleware()] if secure else [])
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/configz", self._configz)
         app.router.add_get("/pods", self._pods)
@@ -184,27 +182,13 @@ def _list(items: list[dict[str, Any]]) -> web.Response:
     return web.Response(body=body, content_type="application/json")
 
 
-@web.middleware
-async def _authorized(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Only the API server's certificate and the administrators' may ask."""
-    certificate = request.transport.get_extra_info("peercert") if request.transport else None
-    subject = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
-    users = {value for key, value in subject if key == "commonName"}
-    groups = {value for key, value in subject if key == "organizationName"}
-    if not (users & ALLOWED_USERS or groups & ALLOWED_GROUPS):
-        user = next(iter(users), "system:anonymous")
-        return web.Response(status=403, text=f"Forbidden (user={user}, verb=get, resource=nodes, subresource=proxy)")
-    response: web.StreamResponse = await handler(request)
-    return response
-
-
 def tls_context(config: NodeConfig, folder: Path) -> ssl.SSLContext:
-    """The node's serving certificate; clients must show one of the cluster's CA. Raises OSError."""
+    """The node's serving certificate; a client's must be of the cluster's CA, or it has a token. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(folder / "kubelet.crt", folder / "kubelet.key")
     context.load_verify_locations(ClusterPaths(Path(config.home)).pki / "ca.crt")
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 
