@@ -69,18 +69,28 @@ class Api:
         self, resource: Resource, wanted: str, patch: Object, namespace: str | None = None, **how: Any
     ) -> Object:
         before = self._find(resource, namespace or "", wanted)
-        if patch.get("metadata", {}).get("uid") not in (None, before["metadata"]["uid"]):
-            raise Conflict("another uid")
+        for field in ("uid", "resourceVersion"):
+            if patch.get("metadata", {}).get(field) not in (None, before["metadata"][field]):
+                raise Conflict("the object has been modified")
         return self._change(resource, before, _merged(before, patch))
 
     async def delete(
-        self, resource: Resource, wanted: str, namespace: str | None = None, *, uid: str | None = None, **how: Any
+        self,
+        resource: Resource,
+        wanted: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        propagation: str = "Background",
     ) -> None:
         found = self._find(resource, namespace or "", wanted)
         if uid not in (None, found["metadata"]["uid"]):
             raise Conflict("another uid")
         if resource is PODS and spec(found).get("nodeName") and is_active(found):
             ending = {**metadata(found), "deletionTimestamp": "2023-11-14T22:13:20Z"}
+            self._change(resource, found, {**found, "metadata": ending})
+        elif finalizers := _finalizers(metadata(found).get("finalizers") or [], propagation):
+            ending = {**metadata(found), "deletionTimestamp": "2023-11-14T22:13:20Z", "finalizers": finalizers}
             self._change(resource, found, {**found, "metadata": ending})
         elif not metadata(found).get("deletionTimestamp"):
             self.remove(resource, found)
@@ -112,7 +122,10 @@ class Api:
         if wanted.get("spec") != before.get("spec"):
             meta["generation"] = before["metadata"]["generation"] + 1
         where = resource.group_resource, meta.get("namespace", ""), meta["name"]
-        return self._keep(resource, where, {**wanted, "metadata": meta}, "MODIFIED")
+        kept = self._keep(resource, where, {**wanted, "metadata": meta}, "MODIFIED")
+        if before["metadata"].get("finalizers") and meta.get("deletionTimestamp") and not meta.get("finalizers"):
+            self.remove(resource, kept)
+        return kept
 
     def _keep(self, resource: Resource, where: tuple[str, str, str], obj: Object, kind: str) -> Object:
         self._number += 1
@@ -128,6 +141,13 @@ class Api:
             uid = owner["uid"]
             mine = [pod for pod in self.all(PODS) if (controller_of(pod) or {}).get("uid") == uid and is_active(pod)]
             self.most[uid] = max(self.most.get(uid, 0), len(mine))
+
+
+def _finalizers(have: Sequence[str], propagation: str) -> list[str]:
+    """Those of an object whose deletion is asked for."""
+    added = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(propagation)
+    kept = [each for each in have if each not in ("foregroundDeletion", "orphan")]
+    return [*kept, added] if added else kept
 
 
 def _merged(before: Any, patch: Any) -> Any:
