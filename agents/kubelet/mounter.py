@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from panal import linux
 
 from ..runtime.contract import Mount
 from . import atomic, claims, podspec, volumes
@@ -16,14 +19,17 @@ from .fields import Surroundings
 from .podspec import ContainerSpec, Pod
 from .volumes import Files, Folder, HostPath, Lookup, Tokens, VolumeError
 
+MS_NOSUID, MS_NODEV = 2, 4
 TERMINATION_LOG = "/dev/termination-log"
 
 
 class Mounter:
     """The volumes of one node's pods; `folder` is the node's pods folder."""
 
-    def __init__(self, folder: Path, foreign: tuple[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, foreign: tuple[str, str] | None = None, *, in_memory: bool = False) -> None:
+        """`in_memory`: whether mounts made here are seen by the containers and by nobody else."""
         self._folder = folder
+        self._in_memory = in_memory
         self._foreign = foreign
         """A folder of another machine that manifests name, and the one that has its part here."""
 
@@ -55,8 +61,11 @@ class Mounter:
                 return here
             case Files(files):
                 atomic.write(place, files, group)
-            case Folder():
+            case Folder(memory, size):
                 place.mkdir(parents=True, exist_ok=True)
+                if memory and self._in_memory and not os.path.ismount(place):
+                    options = f"mode=0777,size={size}" if size else "mode=0777"
+                    linux.mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, options)
                 os.chmod(place, 0o2777 if group is not None else 0o777)
                 if group is not None:
                     atomic.own_group(place, int(group))
@@ -96,6 +105,10 @@ class Mounter:
 
     def remove(self, uid: str) -> None:
         """Everything of a pod that is gone."""
+        for place in self.pod_folder(uid).glob(f"volumes/{volumes.plugin({'emptyDir': {}})}/*"):
+            if os.path.ismount(place):
+                with contextlib.suppress(OSError):
+                    linux.umount(place)
         shutil.rmtree(self.pod_folder(uid), ignore_errors=True)
 
     def known(self) -> Sequence[str]:

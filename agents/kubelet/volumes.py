@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from panal import quantity
+from panal.podresources import effective
+
 from . import podspec
 from .fields import FieldError, Surroundings, field_value, resource_value
 from .podspec import Pod
@@ -38,7 +41,11 @@ class File:
 
 @dataclass(frozen=True)
 class Folder:
-    """An empty folder."""
+    """An empty folder, on disk or in memory."""
+
+    memory: bool = False
+    size: int = 0
+    """Bytes that fit into one in memory; 0: the kernel's default, half of the machine's."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,20 @@ def contents(pod: Pod, volume: Mapping[str, Any], lookup: Lookup, tokens: Tokens
     if (source := volume.get("projected")) is not None:
         return Files(tuple(_projected(pod, source, lookup, tokens, around)))
     if "emptyDir" in volume or set(volume) == {"name"}:
-        return Folder()
+        return _empty(pod, volume.get("emptyDir") or {})
     kind = next(field for field in volume if field != "name")
     raise VolumeError(f"volumes of type {kind} are not supported by this node")
+
+
+def _empty(pod: Pod, source: Mapping[str, Any]) -> Folder:
+    """In memory it is never larger than its sizeLimit, nor than what the pod's containers may take together."""
+    if source.get("medium") != "Memory":
+        return Folder()
+    bounds = [int(quantity.parse(str(source["sizeLimit"])))] if source.get("sizeLimit") else []
+    containers = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+    if all("memory" in ((spec.get("resources") or {}).get("limits") or {}) for spec in containers):
+        bounds.append(effective(pod, "limits", "memory"))
+    return Folder(True, min((bound for bound in bounds if bound > 0), default=0))
 
 
 def _mode(source: Mapping[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -386,3 +387,38 @@ def test_a_port_of_the_node_leads_to_the_pod(cluster: Cluster) -> None:
     until(lambda: cluster.get("pod", "door-two")["status"].get("reason") == "NodePorts")
     cluster.kubectl("delete", "pod", "door", "door-two", "--now")
     assert "refused" in until(lambda: cluster.exec_on("nodob", "python3", "-c", words, check=False)).lower()
+
+
+IN_MEMORY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: in-memory}
+spec:
+  terminationGracePeriodSeconds: 0
+  initContainers:
+  - {name: first, image: busybox, command: [sh, -c, 'echo kept > $PANAL_ROOT/scratch/file'],
+     volumeMounts: [{name: scratch, mountPath: /scratch}]}
+  containers:
+  - {name: main, image: busybox, command: [sleep, "3600"], volumeMounts: [{name: scratch, mountPath: /scratch}]}
+  volumes:
+  - {name: scratch, emptyDir: {medium: Memory, sizeLimit: 2Mi}}
+"""
+
+
+def test_a_folder_in_memory_is_shared_bounded_and_gone_with_its_pod(cluster: Cluster) -> None:
+    if cluster.variant.network != "netns":
+        pytest.skip("an ordinary folder where Panal may mount nothing of its own")
+    cluster.apply(IN_MEMORY)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/in-memory", "--timeout=30s")
+    assert cluster.kubectl("exec", "in-memory", "--", "cat", "/scratch/file") == "kept\n"
+    mounts = cluster.kubectl("exec", "in-memory", "--", "cat", "/proc/mounts").splitlines()
+    [line] = [words for words in map(str.split, mounts) if words[1] == "/scratch"]
+    assert (line[2], "size=2048k" in line[3]) == ("tmpfs", True)
+    fill = ["sh", "-c", "head -c 4000000 /dev/zero > /scratch/big"]
+    assert "exit code 1" in cluster.kubectl("exec", "in-memory", "--", *fill, check=False)
+    assert int(cluster.kubectl("exec", "in-memory", "--", "wc", "-c", "/scratch/big").split()[0]) <= 2 << 20
+    uid = cluster.get("pod", "in-memory")["metadata"]["uid"]
+    cluster.kubectl("delete", "pod", "in-memory")
+    until(lambda: not list(cluster.folder.glob(f"nodes/*/pods/{uid}")))
+    kubelet = next(process for process in cluster.processes() if "kubelet" in " ".join(process.cmdline()))
+    assert uid not in Path(f"/proc/{kubelet.pid}/mounts").read_text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 
 from .process import execute, is_command, is_option, root, run
@@ -22,7 +24,9 @@ def traefik(argv: Sequence[str]) -> int:
 
     def start(argv: list[str]) -> None:
         named = bool(argv) and (argv[0] in ("healthcheck", "version") or is_option(argv))
-        execute(["traefik", *argv] if named else argv)
+        program = shutil.which("traefik") or os.path.join(os.path.dirname(sys.executable), "traefik")
+        given = argv[1:] if argv[:1] == ["traefik"] else argv
+        execute([program, *given] if named or argv[:1] == ["traefik"] else argv)
 
     return run(start, argv)
 

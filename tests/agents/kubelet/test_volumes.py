@@ -14,6 +14,7 @@ from panal.agents.kubelet.fields import Surroundings
 from panal.agents.kubelet.mounter import Mounter
 from panal.agents.kubelet.volumes import (
     File,
+    Folder,
     TokenWish,
     VolumeError,
     contents,
@@ -105,6 +106,24 @@ def test_a_folder_of_the_pod_lives_as_long_as_the_pod(tmp_path: Path, pod: Any) 
     assert path.stat().st_mode & 0o777 == 0o777
     mounter.remove("u1")
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "expected"),
+    [
+        ({}, {}, Folder()),
+        ({"sizeLimit": "1Mi"}, {}, Folder()),
+        ({"medium": "Memory"}, {}, Folder(True, 0)),
+        ({"medium": "Memory", "sizeLimit": "1Mi"}, {}, Folder(True, 1 << 20)),
+        ({"medium": "Memory"}, {"memory": "64Mi"}, Folder(True, 64 << 20)),
+        ({"medium": "Memory", "sizeLimit": "1Gi"}, {"memory": "64Mi"}, Folder(True, 64 << 20)),
+    ],
+)
+def test_a_folder_in_memory_is_no_larger_than_its_limit_and_the_pods(
+    pod: Any, source: dict[str, str], limits: dict[str, str], expected: Folder
+) -> None:
+    found = pod({"name": "web", "resources": {"limits": limits}})
+    assert contents(found, {"name": "v", "emptyDir": source}, lookup(), {}, AROUND) == expected
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ SERVERS: dict[str, tuple[int, dict[str, str], str]] = {
     "php:8.2-apache": (80, {}, "resuming normal operations"),
     "php:8.2-fpm": (9000, {}, "ready to handle connections"),
     "caddy": (80, {}, "serving initial configuration"),
+    "traefik": (8080, {"TRAEFIK_API_INSECURE": "true"}, ""),
     "redis": (6379, {}, "Ready to accept connections"),
     "memcached": (11211, {}, ""),
     "postgres": (5432, {"POSTGRES_PASSWORD": "secret", "POSTGRES_DB": "shop"}, "ready to accept connections"),
