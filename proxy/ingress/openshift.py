@@ -6,6 +6,7 @@ The oldest Route of a host and path has it, and a host belongs to the namespace 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from .routes import Backend, Route, UpstreamTLS
 
 Object = Mapping[str, Any]
 ROUTER = "default"
+_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 SECRET = "route:"
 """Before NAMESPACE/NAME: the certificate that a Route itself holds."""
 
@@ -43,7 +45,9 @@ def admit(routes: Iterable[Object], domain: str) -> list[Admission]:
             host = f"{prefix}.{domain}".lower()
         path = spec.get("path") or ""
         owner, holder = owners.get(host), paths.get((host, path))
-        if spec.get("wildcardPolicy") == "Subdomain":
+        if (wrong := _wrong(host, path)) is not None:
+            found.append(Admission(route, host, "ExtendedValidationFailed", wrong))
+        elif spec.get("wildcardPolicy") == "Subdomain":
             found.append(Admission(route, host, "RouteNotAdmitted", "wildcard routes are not allowed"))
         elif owner is not None and owner["metadata"]["namespace"] != metadata["namespace"]:
             message = f"a route in another namespace holds {host} and is older than {metadata['name']}"
@@ -59,6 +63,12 @@ def admit(routes: Iterable[Object], domain: str) -> list[Admission]:
             paths[host, path] = route
             found.append(Admission(route, host))
     return found
+
+
+def _wrong(host: str, path: str) -> str | None:
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        return f'spec.host: Invalid value: "{host}": host must conform to DNS naming conventions'
+    return f'spec.path: Invalid value: "{path}": path must begin with /' if path and path[0] != "/" else None
 
 
 def _age(route: Object) -> tuple[str, str, str]:

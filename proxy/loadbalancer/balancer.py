@@ -77,7 +77,7 @@ class LoadBalancer:
         self._events = Recorder(client, COMPONENT)
         self._speaker = Recorder(client, SPEAKER)
         self._pools: list[AddressPool] = []
-        self._wrong: frozenset[str] = frozenset()
+        self._wrong: Mapping[Key, str] = {}
         self._announced: dict[Key, str] = {}
         self._assignment = Assignment({}, {})
         self._refused: dict[Frontend, str] = {}
@@ -140,9 +140,11 @@ class LoadBalancer:
         self._pools, wrong = pools_of(
             self._pool_objects.all(), self._adverts.all(), settings.pool, settings.reserved, settings.localize
         )
-        for complaint in sorted(frozenset(wrong) - self._wrong):
-            _log.error("%s", complaint)
-        self._wrong = frozenset(wrong)
+        for key, why in wrong.items():
+            if self._wrong.get(key) != why and (pool := self._pool_objects.get(*key)) is not None:
+                _log.error("IPAddressPool %s/%s: %s", *key, why)
+                self._events.event(pool, "Warning", "InvalidConfig", f"the pool is not used: {why}")
+        self._wrong = wrong
 
     def _complain(self, assignment: Assignment, ours: Mapping[Key, Object]) -> None:
         """Say once why a Service gets no address."""

@@ -105,18 +105,18 @@ def pools_of(
     own: Pool,
     reserved: frozenset[str],
     localize: Any = str,
-) -> tuple[list[AddressPool], list[str]]:
-    """The pools in the order they are tried, and what is wrong with the objects. `localize` is of the network."""
+) -> tuple[list[AddressPool], dict[tuple[str, str], str]]:
+    """The pools in the order they are tried, and what is wrong with objects. `localize` is of the network."""
     found: list[AddressPool] = []
-    complaints: list[str] = []
+    complaints: dict[tuple[str, str], str] = {}
     adverts = list(advertisements)
     for obj in sorted(objects, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"])):
         try:
             found.append(_pool(obj, adverts, reserved, localize))
         except ValueError as error:
-            complaints.append(f"IPAddressPool {obj['metadata']['namespace']}/{obj['metadata']['name']}: {error}")
+            complaints[obj["metadata"]["namespace"], obj["metadata"]["name"]] = str(error)
     if not found and not complaints:
-        return [AddressPool(OWN, (own,), reserved=reserved - set(own.addresses()))], []
+        return [AddressPool(OWN, (own,), reserved=reserved - set(own.addresses()))], {}
     return found, complaints
 
 

@@ -71,6 +71,8 @@ def test_the_oldest_route_has_the_host_and_its_namespace_with_it() -> None:
         route("nameless", age=8),
         route("sub", age=8, subdomain="www"),
         route("deep", age=9, host="b.com", path="/x", tls={"termination": "passthrough"}),
+        route("odd", age=9, host="a b.com"),
+        route("bare", age=9, host="c.com", path="x"),
     ]
     found = {
         item.route["metadata"]["name"]: (item.host, item.reason, item.message)
@@ -85,6 +87,11 @@ def test_the_oldest_route_has_the_host_and_its_namespace_with_it() -> None:
         ),
         "nameless": (f"nameless-default.{DOMAIN}", "", ""),
         "sub": (f"www.{DOMAIN}", "", ""),
+        "odd": (
+            "a b.com", "ExtendedValidationFailed",
+            'spec.host: Invalid value: "a b.com": host must conform to DNS naming conventions',
+        ),
+        "bare": ("c.com", "ExtendedValidationFailed", 'spec.path: Invalid value: "x": path must begin with /'),
         "deep": (
             "b.com", "ExtendedValidationFailed",
             "spec.path: Invalid value: passthrough termination does not support paths",
