@@ -127,6 +127,15 @@ def test_a_killed_nodes_container_comes_back_and_the_cluster_heals(running: Comp
     assert running.ready_nodes() == NODES
 
 
+def test_a_host_whose_process_1_ends_is_started_again(running: Company) -> None:
+    pods = {pod["metadata"]["uid"] for pod in running.get("pods", "-l", "app=wp")["items"]}
+    running.exec("nodob", "kill", "-TERM", "1", check=False)
+    until(lambda: running.engine.containers()["nodob"]["RestartCount"] == 1, seconds=20, what="Docker starts it again")
+    until(lambda: running.ready_nodes() == NODES, seconds=60, what="nodob is Ready again")
+    running.wait_until_well()
+    assert {pod["metadata"]["uid"] for pod in running.get("pods", "-l", "app=wp")["items"]} == pods
+
+
 def test_a_node_replaced_by_a_new_container_without_its_disk_joins_again(running: Company) -> None:
     gone = running.engine.containers()["nodoa"]["Id"]
     running.engine.compose("rm", "--stop", "--force", "nodoa")
