@@ -36,7 +36,8 @@ def docker() -> Iterator[engine.Engine]:
         base = engine.base()
         with engine.started() as found:
             found.docker("import", "-", engine.BASE, stdin=base)
-            found.compose("build", timeout=600)
+            found.compose("up", "--no-start", timeout=600)  # a user's first command builds what is missing
+            found.compose("down", "--volumes")
             yield found
     except engine.Unavailable as unavailable:
         pytest.fail(str(unavailable))

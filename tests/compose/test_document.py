@@ -30,6 +30,7 @@ def test_there_is_one_container_a_host_with_the_hosts_address() -> None:
     found = {name: service["networks"]["lan"]["ipv4_address"] for name, service in SERVICES.items()}
     assert found == dict(hosts(CONFIG))
     assert all(service["hostname"] == name for name, service in SERVICES.items())
+    assert len({yaml.safe_dump(service["build"]) + service["image"] for service in SERVICES.values()}) == 1
     (pool,) = DOCUMENT["networks"]["lan"]["ipam"]["config"]
     assert pool["subnet"] == "192.168.0.0/24"
     assert pool["gateway"] not in found.values()
