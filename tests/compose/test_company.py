@@ -129,7 +129,7 @@ def test_a_killed_nodes_container_comes_back_and_the_cluster_heals(running: Comp
 
 def test_a_host_whose_process_1_ends_is_started_again(running: Company) -> None:
     pods = {pod["metadata"]["uid"] for pod in running.get("pods", "-l", "app=wp")["items"]}
-    running.exec("nodob", "kill", "-TERM", "1", check=False)
+    running.exec("nodob", "sh", "-c", "kill -TERM 1", check=False)
     until(lambda: running.engine.containers()["nodob"]["RestartCount"] == 1, seconds=20, what="Docker starts it again")
     until(lambda: running.ready_nodes() == NODES, seconds=60, what="nodob is Ready again")
     running.wait_until_well()
