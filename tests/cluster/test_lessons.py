@@ -222,3 +222,28 @@ def test_a_statefulsets_pods_keep_their_names(cluster: Cluster) -> None:
         address = until(lambda: cluster.get("pod", "db-0", *at)["status"]["podIP"])
         name = "db-0.db.statefulset.svc.cluster.local"
         until(lambda: address in cluster.kubectl("exec", *at, "db-1", "--", "nslookup", name))
+
+
+@pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="a cluster of its own, and a gibibyte")
+def test_what_is_taken_beyond_the_request_is_given_back_when_somebody_needs_it() -> None:
+    folder = LESSONS / "resources" / "memory"
+    with harness.a_cluster(VARIANTS[0], "memory", "--config", str(folder / "cluster.yaml")) as cluster:
+        cluster.kubectl("apply", "-f", str(folder / "wp.yaml"))
+        cluster.kubectl("rollout", "status", "deployment/wp", "--timeout=30s")
+        before = placed(cluster)["wp"]
+        cluster.kubectl("apply", "-f", str(folder / "mariadb.yaml"))
+        cluster.kubectl("wait", "--for=condition=Ready", "pod/mariadb", "--timeout=30s")
+        (said,) = until(lambda: cluster.get("events", "--field-selector", "reason=Evicted")["items"])
+        assert said["involvedObject"]["name"].startswith("wp-")
+        assert said["message"].startswith(
+            "The node was low on resource: memory. Threshold quantity: 100Mi, available: "
+        )
+        assert said["message"].endswith("request is 256000Ki, has larger consumption of memory. ")
+
+        def elsewhere() -> bool:
+            pods = cluster.get("pods", "-l", "app=wp")["items"]
+            found = {pod["status"]["phase"]: [pod["spec"].get("nodeName")] for pod in pods}
+            return found.get("Failed") == before and found.get("Running", before) != before
+
+        until(elsewhere)
+        assert placed(cluster)["mariadb"] == before
