@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections import deque
@@ -16,6 +17,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import cast
 from urllib.parse import quote, urlencode, urlsplit
 
+GONE_SECONDS = 20
+"""A server that acknowledges nothing for so long is gone, or the way to it is (RFC 5482)."""
+QUIET_SECONDS, PROBE_SECONDS = 15, 5
+"""A silent connection is probed after so long, and then so often: a watch would wait for ever for who is gone."""
 CONNECT_SECONDS = 5.0
 """For the connection and its TLS handshake together."""
 IDLE_SECONDS = 120.0
@@ -272,6 +277,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if (connected := transport.get_extra_info("socket")) is not None and connected.family == socket.AF_INET:
+            _notice_silence(connected)
 
     def data_received(self, data: bytes) -> None:
         if self._transport is None:
@@ -295,6 +302,18 @@ class Connection(asyncio.Protocol):
         if self._answer.to_end and error is None:
             self._answer.complete = True
         self._fail(error or Broken("the server closed the connection"))
+
+
+def _notice_silence(connected: socket.socket) -> None:
+    """Let the kernel end a connection to a machine that sleeps or is gone."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, QUIET_SECONDS),
+        (socket.TCP_KEEPINTVL, PROBE_SECONDS),
+        (socket.TCP_KEEPCNT, 3),
+        (socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000),
+    ):
+        connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class Pool:

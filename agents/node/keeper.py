@@ -38,6 +38,7 @@ REQUEST_SECONDS = 1.0
 WORD_LIMIT = 1 << 16
 RIGHTS = 16
 """Descriptors that come with a word at most."""
+ANNOUNCER = "panal.agents.join"
 DIAL = "dial"
 """The name under which edge.sock gives a new TCP socket of the machine's own network: to dial out from inside."""
 
@@ -100,13 +101,31 @@ def keep(
     rights = array.array("i", [steward, lock])
     started.lifeline.sendmsg([word], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     os.close(steward)
+    announcer = _announce(paths) if "relay" in edges else -1
     with socket.socket(fileno=edge) as listener:
         try:
             _serve(paths, listener, edges, started)
         finally:
             started.lifeline.close()
+            if announcer >= 0:
+                os.close(announcer)
             cleanup.kill_children()
             cleanup.remove_files(paths)
+
+
+def _announce(paths: ClusterPaths) -> int:
+    """Start the process that announces the cluster in the machine's network, for as long as this pipe is open."""
+    read, write = os.pipe()
+    try:
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", ANNOUNCER, os.fspath(paths.root)],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, read, 0)],
+        )
+    finally:
+        os.close(read)
+    return write
 
 
 def receive(connection: socket.socket) -> tuple[bytes, list[int]]:

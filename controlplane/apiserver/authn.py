@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panal.errors import Unauthorized
-from panal.resources import NODES, PODS, SECRETS, SERVICEACCOUNTS
+from panal.resources import CONFIGMAPS, NODES, PODS, SECRETS, SERVICEACCOUNTS
 
-from . import bootstraptokens, keys
+from . import bootstraptokens, keys, removednodes
 from .cache import Cache
 from .tokens import Keys, TokenError
 
@@ -65,6 +65,8 @@ class Authenticator:
     def authenticate(self, certificate: Mapping[str, Any] | None, authorization: str) -> User:
         """Raises Unauthorized for a token that is not valid; no credentials at all are the anonymous user."""
         if certificate and (user := from_certificate(certificate)) is not None:
+            if user.name.startswith(removednodes.USER) and self._is_removed(certificate, user.name):
+                raise Unauthorized("Unauthorized")
             return user
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
@@ -75,6 +77,10 @@ class Authenticator:
         if authorization:
             raise Unauthorized("Unauthorized")
         return ANONYMOUS
+
+    def _is_removed(self, certificate: Mapping[str, Any], name: str) -> bool:
+        item = self._cache.shelf(keys.location(CONFIGMAPS)).get(removednodes.NAMESPACE, removednodes.NAME)
+        return item is not None and removednodes.is_removed(certificate, name, item.decode())
 
     def token(self, token: str, audiences: tuple[str, ...] = ()) -> User:
         """Whose token it is. Raises TokenError."""

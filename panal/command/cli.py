@@ -281,6 +281,26 @@ def node_join(
     join(Wish(address, token, token_file, pin, node_name, name), os.environ)
 
 
+@node.command("ls")
+@NAME
+def node_ls(name: str | None) -> None:
+    """Show the cluster's nodes, and which are on other machines."""
+    from .node.members import show
+
+    show(name, os.environ)
+
+
+@node.command("rm")
+@NAME
+@click.argument("node", metavar="NODE")
+@click.option("--timeout", type=click.FloatRange(0, 3600), default=30.0, help="Seconds its pods have to leave.  [30]")
+def node_rm(name: str | None, node: str, timeout: float) -> None:
+    """Remove a machine: its pods go elsewhere, its certificates are refused from then on."""
+    from .node.members import remove
+
+    remove(node, name, timeout, os.environ)
+
+
 @cli.group()
 def token() -> None:
     """The tokens by which other machines join a cluster that was started with `panal up --listen`."""

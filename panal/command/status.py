@@ -53,16 +53,22 @@ def _show(paths: ClusterPaths) -> None:
     config, state = configuration(paths), ask(paths, {"do": "status"})
     usable = "usable" if state.get("usable") else "starting"
     click.echo(f"cluster {config.name}: {usable}, network {config.network}, proxy mode {config.proxy_mode}")
-    click.echo(
-        f"API server   https://127.0.0.1:{config.api_port}   (on the LAN https://{config.control_plane.address}:6443)"
-    )
+    if config.joined is not None:
+        click.echo(f"API server   {config.joined.server}, by way of {config.joined.endpoint}: another machine's")
+    else:
+        lan = f"https://{config.control_plane.address}:6443"
+        click.echo(f"API server   https://127.0.0.1:{config.api_port}   (on the LAN {lan})")
     if config.http_port:
         click.echo(
             f"HTTP         http://127.0.0.1:{config.http_port}    "
             f"(to {config.load_balancer.name}, {config.load_balancer.address})"
         )
     click.echo(f"folder       {paths.root}\n")
-    table(["NODE", "ADDRESS", "PODS", "STATUS"], _nodes(config, paths))
+    if config.joined is None:
+        table(["NODE", "ADDRESS", "PODS", "STATUS"], _nodes(config, paths))
+    else:
+        node = config.nodes[0]
+        table(["NODE", "ADDRESS", "PODS"], [[node.name, node.address, node.pod_cidr]])
     click.echo()
     pids = outer_pids(paths)
     rows = [

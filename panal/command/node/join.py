@@ -144,7 +144,7 @@ def _handshake(wish: Wish, token: str, node: str) -> Any:
     try:
         address, pin = wish.address, wish.pin
         if address is None:
-            found = importlib.import_module(f"{JOIN}.mdns").find(token, pin)
+            found = importlib.import_module(f"{JOIN}.mdns").find(pin)
             address = found
             click.echo(f"found        a cluster announces itself at {address}")
         if pin is None:

@@ -1,0 +1,85 @@
+"""Stories of several machines: joining, reaching each other, going away, coming back, being refused and removed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from harness import processes_below, until
+from lab import Company
+
+FULL = pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="PANAL_TEST_ALL=1 pulls cables for minutes")
+
+
+def test_pods_services_and_names_reach_each_other_across_machines(company: Company):
+    company.both_ways()
+    assert "another one" in company.office.panal("node", "ls", "--name", "near").stdout
+    assert "far" in company.cluster.kubectl("logs", "far") or company.cluster.kubectl("exec", "far", "--", "true") == ""
+
+
+def test_an_agent_that_is_killed_comes_back_and_so_does_the_way(company: Company):
+    for user, name in ((company.laptop, "far"), (company.office, "near")):
+        (relay,) = [
+            process
+            for process in processes_below(user.home / "panal" / "clusters" / name)
+            if "panal-relay" in " ".join(process.cmdline()[:1])
+        ]
+        relay.send_signal(signal.SIGKILL)
+        until(lambda: company.both_ways() is None, seconds=30)
+
+
+def test_a_refused_join_says_why(company: Company):
+    wrong = {
+        "knows no token with the id 'abcdef'": {"token": "abcdef.0123456789abcdef"},
+        "with another secret": {"token": f"{company.token[:6]}.0123456789abcdef"},
+        "a token is six letters": {"token": "nonsense"},
+        "not the one you named": {"pin": f"sha256:{'0' * 64}"},
+        "no cluster answers at 10.99.0.1:7": {"where": "10.99.0.1:7"},
+        "has a node called 'laptop' already": {},
+        "and set PANAL_TOKEN": {"token": ""},
+    }
+    for said, how in wrong.items():
+        where = [how.pop("where")] if "where" in how else []
+        done = company.join(*where, "--name", "other", check=False, **how)
+        assert done.returncode == 1
+        assert said in done.stderr, done.stderr
+        assert done.stderr.strip().endswith(".")
+
+
+def test_a_cluster_is_found_without_its_address(company: Company):
+    pytest.importorskip("zeroconf")
+    done = company.join("", "--name", "other", check=False)
+    assert "a cluster announces itself at 10.99.0.1:" in done.stdout, done.stderr
+    assert "has a node called 'laptop' already" in done.stderr
+    nobody = company.join("", "--name", "other", check=False, pin=f"sha256:{'0' * 64}")
+    assert "none with the CA hash you named" in nobody.stderr
+
+
+@FULL
+def test_a_machine_that_disappears_comes_back_from_another_address(company: Company):
+    company.laptop.pull_cable()
+    until(lambda: not company.is_ready(), seconds=90)
+    company.laptop.move("10.99.0.77")
+    company.laptop.plug_cable()
+    until(company.is_ready, seconds=60)
+    until(lambda: company.both_ways() is None, seconds=60)
+
+
+@FULL
+def test_a_slow_and_lossy_way_is_a_way(company: Company):
+    for machine in (company.laptop, company.office):
+        machine.disturb("30ms", 2)
+    try:
+        until(lambda: company.both_ways() is None, seconds=60)
+    finally:
+        for machine in (company.laptop, company.office):
+            machine.calm()
+
+
+def test_a_removed_machine_is_refused_from_then_on(company: Company):
+    done = company.office.panal("node", "rm", "laptop", "--name", "near", "--timeout", "10")
+    assert "evicting default/far" in done.stdout
+    log = company.laptop.home / "panal" / "clusters" / "far" / "logs" / "relay.log"
+    until(lambda: "removed, and its machine has to join again" in log.read_text(), seconds=20)
+    assert "laptop" not in company.cluster.kubectl("get", "nodes")
