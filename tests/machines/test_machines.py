@@ -9,7 +9,7 @@ import pytest
 from harness import processes_below, until
 from lab import Company
 
-FULL = pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="PANAL_TEST_ALL=1 pulls cables for minutes")
+FULL = pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="PANAL_TEST_ALL=1 takes a minute more")
 
 
 def test_pods_services_and_names_reach_each_other_across_machines(company: Company):
@@ -18,6 +18,7 @@ def test_pods_services_and_names_reach_each_other_across_machines(company: Compa
     assert "far" in company.cluster.kubectl("logs", "far") or company.cluster.kubectl("exec", "far", "--", "true") == ""
 
 
+@FULL
 def test_an_agent_that_is_killed_comes_back_and_so_does_the_way(company: Company):
     for user, name in ((company.laptop, "far"), (company.office, "near")):
         (relay,) = [
@@ -47,6 +48,7 @@ def test_a_refused_join_says_why(company: Company):
         assert done.stderr.strip().endswith(".")
 
 
+@FULL
 def test_a_cluster_is_found_without_its_address(company: Company):
     pytest.importorskip("zeroconf")
     done = company.join("", "--name", "other", check=False)
