@@ -36,12 +36,17 @@ async def build(folder):
     return spaces, pods
 
 
+def reaches_soon(source, target):
+    """A busy machine may need more than one attempt of 0.3 s."""
+    return any(reaches(source, target) for _ in range(20))
+
+
 def test_pods_of_two_machines_reach_each_other_and_the_nodes(inside, tmp_path):
     async def story():
         spaces, pods = await build(tmp_path)
         return [
-            reaches(pods["nodoa"], pods["nodob"]),
-            reaches(spaces["nodoa"], pods["nodob"]),
+            reaches_soon(pods["nodoa"], pods["nodob"]),
+            reaches_soon(spaces["nodoa"], pods["nodob"]),
             reaches(spaces["menchupc"], pods["nodob"]),
         ]
 
@@ -56,7 +61,7 @@ def test_what_a_pod_sends_to_the_lan_carries_its_nodes_address(inside, tmp_path,
         spaces, pods = await build(tmp_path)
         with at(spaces["menchupc"]):
             listener = socket.create_server(("192.168.0.200", 80))
-        with listener, at(pods["nodob"]), socket.create_connection(("192.168.0.200", 80), timeout=2):
+        with listener, at(pods["nodob"]), socket.create_connection(("192.168.0.200", 80), timeout=10):
             accepted, peer = listener.accept()
             accepted.close()
         return peer[0]
