@@ -32,6 +32,7 @@ from .custom.lifecycle import Lifecycle
 from .custom.served import Served
 from .logs import Kubelets
 from .options import Options
+from .policies import Policies
 from .reading import Reader
 from .registry import Registry
 from .server import Application
@@ -115,6 +116,7 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
     ranges = Ranges(chosen.service_cluster_ip_range, chosen.service_node_port_range)
     authorizer = Authorizer(cache)
     kubelets = Kubelets(chosen)
+    custom = Served(cache)
     webhooks = Webhooks(cache, StoredObjects(cache), kubelets.plain, rng)
     return Parts(
         options=chosen,
@@ -124,7 +126,12 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
             cache,
             rng,
             ranges,
-            (escalation.guard(authorizer), signing_rights.guard(authorizer), *VALIDATING),
+            (
+                escalation.guard(authorizer),
+                signing_rights.guard(authorizer),
+                *VALIDATING,
+                Policies(cache, custom.by_kind),
+            ),
             webhooks,
         ),
         reader=Reader(cache, store),
@@ -132,7 +139,7 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
         authorizer=authorizer,
         keys=signing,
         kubelets=kubelets,
-        custom=Served(cache),
+        custom=custom,
         now=time.time,
         rng=rng,
     )

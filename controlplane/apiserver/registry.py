@@ -177,6 +177,8 @@ class Registry:
             user=ctx.user,
             rng=self._rng,
             groups=ctx.groups,
+            extra=ctx.extra,
+            dry_run=ctx.dry_run,
         )
 
     async def update(

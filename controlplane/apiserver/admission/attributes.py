@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +38,9 @@ class Attributes:
     rng: random.Random
     groups: tuple[str, ...] = ()
     """The user's."""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The user's, too."""
+    dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     """What plugins want the client to be warned of."""
 

@@ -44,6 +44,10 @@ class Served:
             return ()
         return tuple(each for item in self._shelf.list() for each in self._of(item) if each.verbs)
 
+    def by_kind(self, api_version: str, kind: str) -> CustomResource | None:
+        """The established resource whose objects say this apiVersion and kind."""
+        return next((each for each in self.all() if (each.api_version, each.kind) == (api_version, kind)), None)
+
     def stored(self, name: str) -> CustomResource | None:
         """The storage version of a definition, established or not."""
         item = self._shelf.get("", name)

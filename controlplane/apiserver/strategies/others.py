@@ -147,10 +147,35 @@ class WebhookStrategy(StrictStrategy):
 
 
 class AdmissionPolicyStrategy(StrictStrategy):
+    """What the policy status controller finds out, the types of expressions, is found out here as it is written."""
+
     has_generation = True
 
     def default(self, obj: Object) -> None:
         defaults.admission_policy(obj)
+
+    def prepare_for_create(self, ctx: RequestContext, obj: Object) -> None:
+        super().prepare_for_create(ctx, obj)
+        self._note(ctx, obj)
+
+    def prepare_for_update(self, ctx: RequestContext, obj: Object, old: Object) -> None:
+        super().prepare_for_update(ctx, obj, old)
+        self._note(ctx, obj)
+
+    def _note(self, ctx: RequestContext, obj: Object) -> None:
+        if self.has_status and not ctx.subresource:
+            status = {**(obj.get("status") or {}), "observedGeneration": obj["metadata"]["generation"]}
+            obj["status"] = {**status, "typeChecking": status.get("typeChecking") or {}}
+
+    def warnings(self, ctx: RequestContext, obj: Object, old: Object | None = None) -> list[str]:
+        from ..validation import policies
+
+        return [] if ctx.subresource or (old and old["spec"] == obj["spec"]) else policies.unsupported(obj)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        from ..validation import policies
+
+        return policies.policy(obj) if self.resource.plural.startswith("validating") else []
 
 
 class AdmissionPolicyBindingStrategy(StrictStrategy):
@@ -158,6 +183,11 @@ class AdmissionPolicyBindingStrategy(StrictStrategy):
 
     def default(self, obj: Object) -> None:
         defaults.admission_policy_binding(obj)
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        from ..validation import policies
+
+        return policies.binding(obj) if self.resource.plural.startswith("validating") else []
 
 
 class CustomResourceDefinitionStrategy(StrictStrategy):

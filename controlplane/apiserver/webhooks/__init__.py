@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from panal.errors import BadRequest, InternalError, StatusError
+from panal.errors import BadRequest, Forbidden, InternalError, StatusError
 from panal.resources import Resource, resource
 
 from .. import keys
@@ -76,11 +76,29 @@ class Webhooks:
             for index, hook in enumerate(hooks):
                 if turn and not self._again(hook, before.get(index), attributes.obj):
                     continue
-                if matching.concerns(hook, attributes, self._reader):
+                if self._concerned(hook, attributes):
                     found = await self._ask(ctx, hook, attributes)
                     if found is not None and found.patch:
                         _change(hook, attributes, found.patch, default)
                     before[index] = _encoded(attributes.obj)
+
+    def _concerned(self, hook: Webhook, attributes: Attributes) -> bool:
+        """Whether it is to be asked. Raises Forbidden for a condition that cannot be evaluated."""
+        if not matching.concerns(hook, attributes, self._reader):
+            return False
+        conditions = hook.spec.get("matchConditions")
+        if not conditions:
+            return True
+        from ..policies import expressions
+
+        try:
+            return expressions.conditions_hold(conditions, expressions.seen(attributes))
+        except expressions.Failed as error:
+            if hook.ignores_failures:
+                return False
+            where, name = attributes.resource, str(attributes.obj["metadata"].get("name") or attributes.name)
+            details = {"name": name, **({"group": where.group} if where.group else {}), "kind": where.plural}
+            raise Forbidden(f'{where.group_resource} "{name}" is forbidden: {error}', details=details) from error
 
     @staticmethod
     def _again(hook: Webhook, left: bytes | None, obj: Object) -> bool:
@@ -90,7 +108,7 @@ class Webhooks:
     async def validate(self, ctx: RequestContext, attributes: Attributes) -> None:
         """Raises what the first webhook refuses with, InternalError for one that fails."""
         hooks = self._validating.all()
-        concerned = [hook for hook in hooks if matching.concerns(hook, attributes, self._reader)]
+        concerned = [hook for hook in hooks if self._concerned(hook, attributes)]
         if concerned:
             await asyncio.gather(*(self._ask(ctx, hook, attributes) for hook in concerned))
 

@@ -60,12 +60,18 @@ def webhooks(configurations: Iterable[Object]) -> list[Webhook]:
 
 def concerns(hook: Webhook, asked: Attributes, reader: Reader) -> bool:
     """Whether the webhook is to be asked."""
-    if asked.resource.group == _GROUP or not any(_rule(rule, asked) for rule in hook.spec.get("rules") or ()):
+    if asked.resource.group == _GROUP or not any(covers(rule, asked) for rule in hook.spec.get("rules") or ()):
         return False
-    return _namespace(hook.namespaces, asked, reader) and _object(hook.objects, asked)
+    return selected(hook.namespaces, hook.objects, asked, reader)
 
 
-def _rule(rule: Mapping[str, Any], asked: Attributes) -> bool:
+def selected(namespaces: LabelSelector, objects: LabelSelector, asked: Attributes, reader: Reader) -> bool:
+    """Whether the request's namespace and object have the labels that are asked for."""
+    return _namespace(namespaces, asked, reader) and _object(objects, asked)
+
+
+def covers(rule: Mapping[str, Any], asked: Attributes) -> bool:
+    """Whether a RuleWithOperations names the request."""
     resource = asked.resource
     return (
         _has(rule.get("operations"), asked.operation)

@@ -202,3 +202,18 @@ def test_a_webhook_sees_again_what_a_later_one_changed_if_it_wants(client: Recor
     assert create(client, "twice").body["data"] == {"a": "1", "c": "3"}
     seen = [(path, "c" in asked["object"]["data"]) for path, asked in operator.asked]
     assert seen == [("/first", False), ("/other", False), ("/later", False), ("/first", True)]
+
+
+def test_match_conditions_decide_who_is_asked(client: Recorder, operator: Operator) -> None:
+    wanted = {"name": "wanted", "expression": "object.metadata.name.startsWith('wanted')"}
+    broken = {"name": "broken", "expression": "object.data.missing == 'x'"}
+    register(client, "validating", {"clientConfig": operator.client("/yes"), "matchConditions": [wanted, broken]})
+    assert create(client, "other").code == 201  # one that is false decides, whatever fails
+    reply = create(client, "wanted")
+    assert (reply.code, reply.body["reason"]) == (403, "Forbidden")
+    assert "no such key: missing" in reply.body["message"]
+    assert operator.asked == []
+    assert client.send("DELETE", f"{HOOKS}/validatingwebhookconfigurations/validating").code == 200
+    register(client, "validating", {"clientConfig": operator.client("/yes"), "matchConditions": [wanted]})
+    assert create(client, "wanted-too").code == 201
+    assert [asked["name"] for _, asked in operator.asked] == ["wanted-too"]
