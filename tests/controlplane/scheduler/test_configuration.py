@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from panal.controlplane.scheduler.__main__ import main
 from panal.controlplane.scheduler.configuration import KIND, VERSION, Configuration, parse, read
 from panal.controlplane.scheduler.decide import Placed, message, schedule
 from panal.controlplane.scheduler.plugins import FILTERS, SCORES
@@ -92,3 +93,12 @@ def test_an_added_affinity_binds_every_pod_of_the_profile(node: Any, pod: Any, s
 def test_what_is_not_understood_is_named(found: Any, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         parse(found)
+
+
+def test_the_program_names_what_it_does_not_understand_and_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "scheduler.yaml"
+    file.write_text(f"apiVersion: {VERSION}\nkind: {KIND}\nextenders: []\n")
+    assert main([f"--kubeconfig={tmp_path}/none", f"--config={file}"]) == 1
+    assert capsys.readouterr().err.endswith("kube-scheduler: extenders: not supported\n")
