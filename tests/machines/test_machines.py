@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import os
-import signal
+from pathlib import Path
 
+import psutil
 import pytest
+from cryptography import x509
 from harness import processes_below, until
 from lab import Company
 
+from panal.pki import Authority
+
 FULL = pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="PANAL_TEST_ALL=1 takes a minute more")
+
+
+def _process(folder: Path, title: str) -> psutil.Process:
+    (found,) = [each for each in processes_below(folder) if title in " ".join(each.cmdline()[:1])]
+    return found
 
 
 def test_pods_services_and_names_reach_each_other_across_machines(company: Company):
@@ -21,12 +31,7 @@ def test_pods_services_and_names_reach_each_other_across_machines(company: Compa
 @FULL
 def test_an_agent_that_is_killed_comes_back_and_so_does_the_way(company: Company):
     for user, name in ((company.laptop, "far"), (company.office, "near")):
-        (relay,) = [
-            process
-            for process in processes_below(user.home / "panal" / "clusters" / name)
-            if "panal-relay" in " ".join(process.cmdline()[:1])
-        ]
-        relay.send_signal(signal.SIGKILL)
+        _process(user.home / "panal" / "clusters" / name, "panal-relay").kill()
         until(lambda: company.both_ways() is None, seconds=30)
 
 
@@ -56,6 +61,23 @@ def test_a_cluster_is_found_without_its_address(company: Company):
     assert "has a node called 'laptop' already" in done.stderr
     nobody = company.join("", "--name", "other", check=False, pin=f"sha256:{'0' * 64}")
     assert "none with the CA hash you named" in nobody.stderr
+
+
+@FULL
+def test_certificates_that_end_soon_are_renewed_and_pods_go_on(company: Company):
+    folder = company.laptop.home / "panal" / "clusters" / "far"
+    pki = folder / "nodes" / "laptop" / "pki"
+    began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=360)
+    old = Authority.create("old", began).server("old", ["old"], began).certificate
+    (pki / "kubelet.crt").write_bytes(old)
+    before = {name: (pki / name).read_bytes() for name in ("kubelet.crt", "kubelet-client.crt")}
+    _process(folder, "panal-relay").kill()  # it looks at them when it starts
+    until(lambda: all((pki / name).read_bytes() != pem for name, pem in before.items()), seconds=30)
+    for name in before:
+        assert x509.load_pem_x509_certificate((pki / name).read_bytes()).not_valid_before_utc > began
+    assert (pki / "kubelet.key").stat().st_mode & 0o777 == 0o600
+    until(lambda: company.both_ways() is None, seconds=30)
+    assert company.cluster.get("pod", "far")["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 @FULL
