@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-real demo-down test test-real test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control clean
+.PHONY: help setup demo demo-real demo-down test test-real test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control bench-relay clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -65,6 +65,9 @@ bench-pods: setup ## Time pods from create to Scheduled, started and Ready, at 1
 
 bench-api: setup ## Measure the API server: reads, durable writes, watches, memory with 30,000 pods
 	@.venv/bin/python benchmarks/api.py
+
+bench-relay: setup ## Measure pods' traffic between two machines beside HAProxy with TLS
+	@.venv/bin/python benchmarks/relay.py
 
 bench-control: setup ## Measure scheduler and controllers stage by stage: decisions, bindings, replicas, endpoints, idle
 	@.venv/bin/python benchmarks/control.py
