@@ -7,7 +7,7 @@ from typing import Any
 from ..defaults import others as defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
-from ..validation import meta
+from ..validation import meta, networkpolicies
 from ..validation import others as validation
 
 
@@ -63,12 +63,15 @@ class NetworkPolicyStrategy(Strategy):
         defaults.network_policy(obj)
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.network_policy(obj)
+        return networkpolicies.network_policy(obj)
 
 
 class LeaseStrategy(Strategy):
     allow_create_on_update = True
     allow_unconditional_update = False
+
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        return validation.lease(obj)
 
 
 class PriorityClassStrategy(Strategy):
@@ -107,7 +110,8 @@ class StorageClassStrategy(Strategy):
             "provisioner": "updates to provisioner are forbidden.",
             "reclaimPolicy": "updates to reclaimPolicy are forbidden.",
         }
-        return [forbidden(key, text) for key, text in words.items() if obj.get(key) != old.get(key)]
+        errors = [forbidden(key, text) for key, text in words.items() if obj.get(key) != old.get(key)]
+        return errors + meta.immutable(obj.get("volumeBindingMode"), old.get("volumeBindingMode"), "volumeBindingMode")
 
 
 class CSIDriverStrategy(StrictStrategy):
@@ -270,7 +274,10 @@ class SigningRequestStrategy(Strategy):
         return validation.signing_request(obj)
 
     def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        return []
+        return validation.signing_conditions(obj, old) if ctx.subresource else []
+
+    def _validate_status(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return validation.signing_conditions(obj, old)
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         signer = (obj.get("spec") or {}).get("signerName", "")

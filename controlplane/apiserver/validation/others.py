@@ -264,39 +264,6 @@ def ingress_class(obj: Object) -> list[FieldError]:
     return []
 
 
-def network_policy(obj: Object) -> list[FieldError]:
-    spec = obj.get("spec") or {}
-    errors = label_selector(spec.get("podSelector"), "spec.podSelector")
-    for direction, key in (("ingress", "from"), ("egress", "to")):
-        for index, rule in enumerate(spec.get(direction) or ()):
-            for position, peer in enumerate(rule.get(key) or ()):
-                errors += _peer(peer, f"spec.{direction}[{index}].{key}[{position}]")
-    kinds = spec.get("policyTypes") or ()
-    for index, kind in enumerate(kinds):
-        if kind not in ("Ingress", "Egress"):
-            errors.append(not_supported(f"spec.policyTypes[{index}]", kind, ("Egress", "Ingress")))
-    return errors
-
-
-def _peer(peer: Object, where: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if not peer:
-        return [required(where, "must specify a peer")]
-    for key in ("podSelector", "namespaceSelector"):
-        errors += label_selector(peer.get(key), f"{where}.{key}")
-    block = peer.get("ipBlock")
-    if block is not None:
-        if len(peer) > 1:
-            words = "may not specify both ipBlock and another peer"
-            errors.append(forbidden(where, words))
-        network = block.get("cidr", "")
-        if not network:
-            errors.append(required(f"{where}.ipBlock.cidr"))
-        else:
-            errors += [bad(f"{where}.ipBlock.cidr", network, text) for text in formats.cidr(network)]
-    return errors
-
-
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -386,7 +353,24 @@ def storage_class(obj: Object) -> list[FieldError]:
     provisioner = obj.get("provisioner", "")
     if not provisioner:
         return [required("provisioner")]
-    return [bad("provisioner", provisioner, text) for text in formats.qualified_name(provisioner.lower())]
+    errors = [bad("provisioner", provisioner, text) for text in formats.qualified_name(provisioner.lower())]
+    policy, mode = obj.get("reclaimPolicy"), obj.get("volumeBindingMode")
+    if policy and policy not in ("Delete", "Retain"):
+        errors.append(not_supported("reclaimPolicy", policy, ("Delete", "Retain")))
+    if mode and mode not in ("Immediate", "WaitForFirstConsumer"):
+        errors.append(not_supported("volumeBindingMode", mode, ("Immediate", "WaitForFirstConsumer")))
+    return errors
+
+
+def lease(obj: Object) -> list[FieldError]:
+    spec = obj.get("spec") or {}
+    errors: list[FieldError] = []
+    seconds, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    if seconds is not None and seconds <= 0:
+        errors.append(bad("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
+    if transitions is not None and transitions < 0:
+        errors.append(bad("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+    return errors
 
 
 def custom_resource_definition(obj: Object) -> list[FieldError]:
@@ -456,6 +440,36 @@ def signing_request(obj: Object) -> list[FieldError]:
             bad("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)")
         )
     return errors
+
+
+_DECIDED = ("Approved", "Denied", "Failed")
+
+
+def signing_conditions(new: Object, old: Object) -> list[FieldError]:
+    """The conditions of a CertificateSigningRequest: what was decided stays decided, and one way only."""
+    field = "status.conditions"
+    found = (new.get("status") or {}).get("conditions") or ()
+    errors: list[FieldError] = []
+    kinds: set[str] = set()
+    for index, each in enumerate(found):
+        kind, status = each.get("type", ""), each.get("status", "")
+        if not kind:
+            errors.append(required(f"{field}[{index}].type"))
+        elif kind in kinds:
+            errors.append(duplicate(f"{field}[{index}].type", kind))
+        if {"Approved": "Denied", "Denied": "Approved"}.get(kind) in kinds:
+            words = "Approved and Denied conditions are mutually exclusive"
+            errors.append(bad(f"{field}[{index}].type", kind, words))
+        if not status:
+            errors.append(required(f"{field}[{index}].status"))
+        elif kind in _DECIDED and status != "True":
+            errors.append(not_supported(f"{field}[{index}].status", status, ("True",)))
+        kinds.add(kind)
+    before = {each.get("type", "") for each in (old.get("status") or {}).get("conditions") or ()}
+    words = "updates may not remove a condition of type {}"
+    return errors + [
+        forbidden(field, words.format(f'"{kind}"')) for kind in _DECIDED if kind in before and kind not in kinds
+    ]
 
 
 def token_request(obj: Object) -> list[FieldError]:

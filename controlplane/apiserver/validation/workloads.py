@@ -325,7 +325,10 @@ def autoscaler(obj: Object) -> list[FieldError]:
     version = target.get("apiVersion", "")
     if "/" not in version and target.get("kind") != "ReplicationController":
         errors.append(bad("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group"))
-    return errors
+    from . import autoscaling
+
+    errors += autoscaling.metrics(spec.get("metrics"), "spec.metrics")
+    return errors + autoscaling.behavior(spec.get("behavior"), "spec.behavior")
 
 
 def disruption_budget(obj: Object) -> list[FieldError]:
