@@ -41,3 +41,12 @@ def test_unknown_names_and_rubbish_get_no_socket():
                 data, sockets = asked(edges, question)
                 assert data == b"\n"
                 assert sockets == []
+
+
+def test_who_wants_to_dial_out_gets_a_new_socket_each_time():
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        for _ in range(2):
+            _, [fresh] = asked({"api": []}, b"dial\n")
+            with fresh:
+                fresh.connect(outside.getsockname())
+                outside.accept()[0].close()
