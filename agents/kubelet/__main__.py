@@ -41,7 +41,7 @@ async def _run(path: Path) -> None:
     paths = ClusterPaths(Path(config.home)).node(config.node.name)
     tls = tls_context(config, paths.root / "pki")
     async with Client.from_kubeconfig(paths.kubeconfig, user_agent="kubelet/v1.36.2") as client:
-        runtime = RuntimeClient(paths.runtime_socket)
+        runtime = RuntimeClient(paths.runtime_socket, containers=paths.runtime / "containers")
         kubelet = Kubelet(config, paths, client, runtime, os.environ)
         try:
             server = Server(kubelet, Guard(client, config.node.name))

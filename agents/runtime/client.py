@@ -33,6 +33,7 @@ from .contract import (
 from .service import FAILURES
 from .session import OpenSession
 from .state import container_config, sandbox_config
+from .unread import Unread
 from .wire import Message, Wire
 
 _PATIENCE = 5.0
@@ -61,8 +62,10 @@ class Gone(RuntimeFailure):
 class RuntimeClient:
     """Implements `contract.Runtime` over the daemon's socket."""
 
-    def __init__(self, socket_path: str | Path, *, patience: float = _PATIENCE) -> None:
+    def __init__(self, socket_path: str | Path, *, patience: float = _PATIENCE, containers: Path | None = None) -> None:
+        """With the runtime's folder of `containers`, what these have written outlives the runtime: see `unread`."""
         self._path, self._patience = socket_path, patience
+        self._unread = Unread(containers) if containers is not None else None
         self._wire: Wire | None = None
         self._number = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -80,7 +83,10 @@ class RuntimeClient:
         return [_sandbox(raw) for raw in await self._ask("sandboxes")]
 
     async def create(self, sandbox_id: str, config: ContainerConfig) -> str:
-        return str(await self._ask("create", id=sandbox_id, config=asdict(config)))
+        container_id = str(await self._ask("create", id=sandbox_id, config=asdict(config)))
+        if self._unread is not None:
+            self._unread.hold(container_id)
+        return container_id
 
     async def start(self, container_id: str) -> None:
         await self._ask("start", id=container_id)
@@ -90,9 +96,14 @@ class RuntimeClient:
 
     async def remove(self, container_id: str) -> None:
         await self._ask("remove", id=container_id)
+        if self._unread is not None:
+            self._unread.release(container_id)
 
     async def containers(self) -> Sequence[Container]:
-        return [_container(raw) for raw in await self._ask("containers")]
+        found = [_container(raw) for raw in await self._ask("containers")]
+        if self._unread is not None:
+            self._unread.follow(found)
+        return found
 
     async def exec(
         self, container_id: str, command: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
@@ -167,6 +178,8 @@ class RuntimeClient:
             wire.close()
 
     async def close(self) -> None:
+        if self._unread is not None:
+            self._unread.close()
         if self._wire is not None:
             self._wire.close()
         self._fail_all()

@@ -149,19 +149,21 @@ class Server:
             self._tell({"op": "exited", "pid": pid, "status": status})
 
     def _reap(self) -> None:
+        """Tell of an end before the process is gone: when nobody listens any more, whoever adopts it hears of it."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ending = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ending is None:
                 return
+            pid, status = ending.si_pid, _wait_status(ending)
             if any(pid == starting for starting, _, _ in self.starting.values()):
                 self.ended[pid] = status
-                continue
-            if pid in self.children:
+            elif pid in self.children:
                 self.children.discard(pid)
                 self._tell({"op": "exited", "pid": pid, "status": status})
+            os.waitpid(pid, 0)
 
     def _fail(self, number: int, code: int, stage: str, message: str) -> None:
         self._tell({"op": "failed", "number": number, "errno": code, "stage": stage, "message": message})
@@ -173,6 +175,13 @@ class Server:
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise
             os._exit(0)
+
+
+def _wait_status(ending: os.waitid_result) -> int:
+    """As waitpid(2) tells it."""
+    if ending.si_code == os.CLD_EXITED:
+        return ending.si_status << 8
+    return ending.si_status | (0x80 if ending.si_code == os.CLD_DUMPED else 0)
 
 
 def run(owner: socket.socket, name: str) -> NoReturn:

@@ -199,7 +199,9 @@ def environment(kind: str) -> dict[str, str]:
 
 @pytest.fixture
 async def node(held: Held) -> AsyncIterator[Node]:
-    runtime = RuntimeClient(held.paths.node("nodo1").runtime_socket, patience=15)
+    runtime = RuntimeClient(
+        held.paths.node("nodo1").runtime_socket, patience=15, containers=held.paths.node("nodo1").runtime / "containers"
+    )
     made = Node(held.kind, held.paths, runtime, held.process)
     try:
         yield made

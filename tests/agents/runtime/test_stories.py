@@ -391,6 +391,30 @@ async def test_an_exit_while_the_runtime_is_away_is_not_lost(node: Node) -> None
     assert (await node.ended(container)).exit_code == 8
 
 
+async def test_what_was_written_while_the_runtime_was_away_is_in_the_log(node: Node, tmp_path: Path) -> None:
+    go = tmp_path / "volume"
+    go.mkdir()
+    go.chmod(0o777)
+    at = "" if node.namespaces else "$PANAL_ROOT"
+    lines = "for i in $(seq 1 500); do echo line $i; done"
+    script = f"echo first; while ! test -e {at}/go/now; do sleep 0.02; done; {lines}; touch {at}/go/done; exit 9"
+    container = await node.run("sh", "-c", script, mounts=(Mount("/go", str(go)),))
+    await node.said(container, "first")
+    keeper = processes.read(node.daemon().pid)
+    assert keeper is not None
+    os.kill(keeper.parent, signal.SIGSTOP)  # so that nobody starts the runtime again
+    try:
+        os.kill(keeper.pid, signal.SIGKILL)
+        (go / "now").touch()
+        async with asyncio.timeout(20):
+            while not (go / "done").exists():
+                await asyncio.sleep(0.02)
+    finally:
+        os.kill(keeper.parent, signal.SIGCONT)
+    assert (await node.ended(container)).exit_code == 9
+    assert node.output(container).splitlines() == ["first", *(f"line {i}" for i in range(1, 501))]
+
+
 async def test_a_sandbox_whose_network_went_with_the_machines_last_life_is_ready_no_more(node: Node) -> None:
     if not node.namespaces:
         pytest.skip("plain pods have no network of their own")
