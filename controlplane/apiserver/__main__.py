@@ -19,6 +19,7 @@ from panal.tasks import run_until_signal
 from ..store.contract import StoreError
 from ..store.sqlite import SQLiteStore
 from . import bootstrap, edge, housekeeping, kubernetesservice, options
+from .accounttokens import Filling
 from .admission import VALIDATING, escalation
 from .admission import signing as signing_rights
 from .admission.stored import StoredObjects
@@ -133,6 +134,7 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
                 Policies(cache, custom.by_kind),
             ),
             webhooks,
+            (Filling(signing, chosen.client_ca_file),),
         ),
         reader=Reader(cache, store),
         authenticator=Authenticator(cache, signing, time.time),

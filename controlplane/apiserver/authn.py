@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from panal.errors import Unauthorized
 from panal.resources import CONFIGMAPS, NODES, PODS, SECRETS, SERVICEACCOUNTS
 
-from . import bootstraptokens, keys, removednodes
+from . import accounttokens, bootstraptokens, keys, removednodes
 from .cache import Cache
-from .tokens import Keys, TokenError
+from .tokens import LEGACY, Keys, TokenError
 
 AUTHENTICATED = "system:authenticated"
 _CACHE_LIMIT = 4096
@@ -98,6 +99,8 @@ class Authenticator:
     def service_account(self, token: str, audiences: tuple[str, ...] = ()) -> User:
         """The service account of a token meant for one of the audiences (default: this server). Raises TokenError."""
         claims = self._claims(token)
+        if claims.get("iss") == LEGACY:
+            return self._legacy(claims, token, audiences)
         audience = claims.get("aud")
         meant = audience if isinstance(audience, list) else [audience]
         if not set(audiences or (self._keys.issuer,)) & set(meant):
@@ -125,10 +128,22 @@ class Authenticator:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
         return User(f"system:serviceaccount:{namespace}:{name}", groups, uid, extra)
 
+    def _legacy(self, claims: Mapping[str, Any], token: str, audiences: tuple[str, ...]) -> User:
+        """The service account of a token that lies in a Secret, as long as it does. Raises TokenError."""
+        if audiences and self._keys.issuer not in audiences:
+            raise TokenError("another audience")
+        namespace, name, uid, secret = (str(claims.get(accounttokens.CLAIM + key, "")) for key in accounttokens.KEYS)
+        self._exists(keys.location(SERVICEACCOUNTS), namespace, name, uid)
+        item = self._cache.shelf(keys.location(SECRETS)).get(namespace, secret)
+        if item is None or not accounttokens.holds(item.decode(), token):
+            raise TokenError("the secret has no such token")
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
+        return User(f"system:serviceaccount:{namespace}:{name}", groups, uid)
+
     def _claims(self, token: str) -> dict[str, Any]:
         now = self._now()
         claims = self._verified.get(token)
-        if claims is not None and now < claims["exp"]:
+        if claims is not None and now < claims.get("exp", math.inf):
             return claims
         claims = self._keys.verify(token, now)
         if len(self._verified) >= _CACHE_LIMIT:

@@ -60,13 +60,15 @@ class Registry:
         ranges: allocation.Ranges,
         validating: tuple[admission.Plugin, ...] = admission.VALIDATING,
         webhooks: admission.Webhooks | None = None,
+        filling: tuple[admission.Plugin, ...] = (),
     ) -> None:
+        """`filling` are mutating plugins that need more than what is stored."""
         self._store = store
         self._ranges = ranges
         self._cache = cache
         self._rng = rng
         self._stored = StoredObjects(cache)
-        self._mutating = admission.mutating(in_loopback())
+        self._mutating = (*admission.mutating(in_loopback()), *filling)
         self._validating = validating
         self._webhooks = webhooks
         self._allocating = asyncio.Lock()

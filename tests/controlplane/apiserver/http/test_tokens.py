@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import ssl
 from collections.abc import Iterator
@@ -103,3 +104,36 @@ def test_a_secret_of_another_type_or_with_odd_groups_opens_nothing() -> None:
     assert groups({**stored(), "type": "Opaque"}, "a", "s", 0) is None
     assert groups(stored(**{"auth-extra-groups": "system:masters"}), "a", "s", 0) is None
     assert groups(stored(expiration="soon"), "a", "s", 0) is None
+
+
+def test_a_secret_gets_a_token_that_is_valid_as_long_as_it_has_it(apiserver: ApiServer, client: Recorder) -> None:
+    secrets = "/api/v1/namespaces/default/secrets"
+    annotations = {"kubernetes.io/service-account.name": "default"}
+    body = {
+        "metadata": {"name": "lasting", "annotations": annotations},
+        "type": "kubernetes.io/service-account-token",
+    }
+    made = client.send("POST", secrets, body).body
+    token = base64.b64decode(made["data"]["token"]).decode()
+    assert base64.b64decode(made["data"]["namespace"]) == b"default"
+    assert base64.b64decode(made["data"]["ca.crt"]) == apiserver.authority.certificate
+    assert made["metadata"]["annotations"]["kubernetes.io/service-account.uid"]
+    code, user = who(apiserver, token)
+    assert (code, user["username"]) == (201, "system:serviceaccount:default:default")
+    forged = token[:-8] + ("A" * 8 if not token.endswith("A" * 8) else "B" * 8)
+    assert who(apiserver, forged)[0] == 401
+    review = {"spec": {"token": token, "audiences": ["somebody-else"]}}
+    asked = client.send("POST", "/apis/authentication.k8s.io/v1/tokenreviews", review)
+    assert asked.body["status"].get("authenticated", False) is False
+    changed = client.send(
+        "PATCH", f"{secrets}/lasting", {"data": {"token": None}}, content_type="application/merge-patch+json"
+    ).body
+    assert base64.b64decode(changed["data"]["token"]).decode().count(".") == 2  # filled again
+    assert client.send("DELETE", f"{secrets}/lasting").code == 200
+    assert who(apiserver, token)[0] == 401
+
+
+def test_a_secret_for_no_service_account_gets_no_token(client: Recorder) -> None:
+    annotations = {"kubernetes.io/service-account.name": "nobody"}
+    body = {"metadata": {"name": "none", "annotations": annotations}, "type": "kubernetes.io/service-account-token"}
+    assert "data" not in client.send("POST", "/api/v1/namespaces/default/secrets", body).body
