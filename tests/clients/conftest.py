@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 import pytest
 
 from panal.client import Client
@@ -72,8 +73,11 @@ def kubeconfig(served: ApiServer) -> Path:
 
 
 @pytest.fixture
-async def space(kubeconfig: Path, request: pytest.FixtureRequest) -> str:
-    """A namespace of the test's own with the service account that pods need; `Widget` is served."""
+async def space(kubeconfig: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A namespace of the test's own with the service account that pods need; `Widget` is served.
+
+    What a library leaves open is collected while its test lasts: the complaints are not those of the next one.
+    """
     name = request.node.name.replace("_", "-").replace("[", "-").rstrip("]")[:60].rstrip("-.").lower()
     async with Client.from_kubeconfig(kubeconfig) as client:
         try:
@@ -83,10 +87,14 @@ async def space(kubeconfig: Path, request: pytest.FixtureRequest) -> str:
         await client.create(NAMESPACES, {"metadata": {"name": name}})
         await client.create(SERVICEACCOUNTS, {"metadata": {"name": "default"}}, name)
         for _ in range(400):
-            if orjson.loads(await client.request("GET", "/apis")).get("groups") and await _is_served(client):
-                return name
-            time.sleep(0.02)
-    pytest.fail("the definition is not served")
+            if await _is_served(client):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("the definition is not served")
+    yield name
+    gc.collect()
+    await asyncio.sleep(0)
 
 
 async def _is_served(client: Client) -> bool:

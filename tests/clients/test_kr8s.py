@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,11 @@ async def test_a_custom_kind_is_found_and_watched(kubeconfig: Path, space: str) 
     seen: list[tuple[str, str]] = []
 
     async def follow() -> None:
-        async for event, found in api.watch("widgets.clients.example.com", namespace=space):
-            seen.append((event, found.name))
-            if event == "DELETED":
-                return
+        async with aclosing(api.watch("widgets.clients.example.com", namespace=space)) as events:
+            async for event, found in events:
+                seen.append((event, found.name))
+                if event == "DELETED":
+                    return
 
     watching = spawn(follow(), name="watch")
     widget = await widgets({"metadata": {"name": "w", "namespace": space}, "spec": {"size": 1}}, api=api)
