@@ -74,6 +74,7 @@ async def _run(chosen: Options) -> None:
         await cache.start()
         async with asyncio.TaskGroup() as group:
             following = group.create_task(cache.run(), name="watch cache")
+            await cache.reached(await store.revision())  # nobody may see what it replays for watchers
             parts = _parts(chosen, store, cache, signing)
             await bootstrap.run(parts, store)
             definitions = Lifecycle(cache, parts.registry, parts.custom, time.time)

@@ -286,6 +286,27 @@ async def test_a_server_killed_amid_writes_has_kept_what_it_acknowledged(fresh_a
     assert server.stop() == 0
 
 
+async def test_a_restarted_server_has_everything_from_its_first_answer_on(fresh_apiserver: ApiServer) -> None:
+    """It replays the last thousand changes for watchers; whoever asks meanwhile must not be told of an older state."""
+    server = fresh_apiserver
+    server.start()
+    names, text = [f"c-{number}" for number in range(400)], "x" * 60_000
+    async with aiohttp.ClientSession() as session:
+        http = Http(server, session, server.ssl())
+        for some in range(0, len(names), 100):
+            await asyncio.gather(
+                *(http("POST", CONFIGMAPS, config_map(name, text=text)) for name in names[some : some + 100])
+            )
+    server.stop(signal.SIGKILL)
+    for _ in range(2):
+        server.start()
+        async with aiohttp.ClientSession() as session:
+            http = Http(server, session, server.ssl())
+            answers = await asyncio.gather(*(http("GET", f"{CONFIGMAPS}/{name}") for name in names[-10:]))
+        assert {code for code, _ in answers} == {200}
+        server.stop(signal.SIGKILL)
+
+
 async def test_a_watch_goes_on_over_a_restart_without_a_relist(fresh_apiserver: ApiServer) -> None:
     server = fresh_apiserver
     server.start()
