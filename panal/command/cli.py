@@ -13,7 +13,11 @@ import click
 from .failure import Failure
 
 NAME = click.option(
-    "--name", default=None, metavar="NAME", help="Which cluster: by default the one called panal, or the only one."
+    "--name",
+    default=None,
+    metavar="NAME",
+    envvar="PANAL_CLUSTER",
+    help="Which cluster: by default the one in $PANAL_CLUSTER, the one called panal, or the only one.",
 )
 
 
@@ -248,6 +252,34 @@ def logs(name: str | None, follow: bool, component: str) -> None:
     from .logs import logs
 
     logs(name, component, follow, os.environ)
+
+
+@cli.command()
+@NAME
+@click.argument("lesson", required=False, metavar="[LESSON]")
+@click.option("--yes", "-y", is_flag=True, help="Do not wait for Enter before each command.")
+@click.option(
+    "--lang", type=click.Choice(["en", "es"]), help="In English or in Spanish; by default as the locale says."
+)
+def lesson(name: str | None, lesson: str | None, yes: bool, lang: str | None) -> None:
+    """List the lessons, or walk through LESSON on the running cluster.
+
+    Each lesson is a README of the folder examples/. Its text is shown, and each of its commands before it is run; then
+    what the command printed is held against what the README shows. Exit code 1 when something differs. What the lesson
+    applied is deleted at the end.
+
+    \b
+        panal lesson
+        panal lesson services
+        panal lesson services --lang es --yes
+    """
+    from .lesson import walk
+
+    language = walk.languages(lang, os.environ)
+    if lesson is None:
+        walk.show(language, os.environ)
+        return
+    sys.exit(walk.lesson(walk.Wish(lesson, name, not yes and sys.stdin.isatty(), language), os.environ))
 
 
 @cli.group()

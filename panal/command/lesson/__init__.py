@@ -1,0 +1,1 @@
+"""`panal lesson`: the lessons of examples/, walked through in the terminal and checked on the live cluster."""

@@ -1,0 +1,62 @@
+"""The cluster for a lesson: the one that runs, checked against the `panal up --config FILE` of the lesson's README."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from panal import clusterfile
+from panal.paths import ClusterPaths
+
+from ..failure import Failure
+from ..running import answers, cluster, configuration, paths_of
+from .readme import Lesson
+
+_UP = re.compile(r"panal up --config (examples/[a-z0-9-]+/cluster\.yaml)")
+
+
+def _file(told: Lesson) -> str | None:
+    """The cluster.yaml the lesson is for, as its README names it; None: that of a plain `panal up`."""
+    return next((found.group(1) for step in told.steps if (found := _UP.match(step.plain))), None)
+
+
+def _document(file: str, root: Path) -> Mapping[str, Any]:
+    try:
+        return clusterfile.read(root / file)
+    except clusterfile.ClusterFileError as error:
+        raise Failure(str(error)) from error
+
+
+def cluster_of(name: str | None, told: Lesson, root: Path, environ: Mapping[str, str]) -> ClusterPaths:
+    """The named cluster, that of the lesson's own cluster.yaml, or the one that runs. Raises Failure."""
+    file = _file(told)
+    if name is None and file:
+        own = str(_document(file, root).get("metadata", {}).get("name") or "")
+        if own and answers(paths_of(own, environ)):
+            return paths_of(own, environ)
+    try:
+        return cluster(name, environ)
+    except Failure as failure:
+        if file is None:
+            raise
+        raise Failure(f"{failure} This lesson is for `panal up --config {file}`.") from failure
+
+
+def check_cluster(told: Lesson, paths: ClusterPaths, root: Path) -> None:
+    """Whether the cluster has the nodes and hosts that the lesson's cluster.yaml lists. Raises Failure."""
+    file = _file(told)
+    if file is None:
+        return
+    spec = _document(file, root).get("spec", {})
+    running = configuration(paths)
+    nodes = {node.name for node in running.nodes}
+    hosts = {host.name for host in running.hosts}
+    wanted = {item["name"] for item in spec.get("nodes", ())}
+    missing = (wanted ^ nodes if wanted else set()) | ({item["name"] for item in spec.get("hosts", ())} - hosts)
+    if missing:
+        raise Failure(
+            f"the cluster {paths.root.name!r} is not the one this lesson is for ({', '.join(sorted(missing))}); "
+            f"start that with `panal up --config {file}`, beside this one or in its place."
+        )
