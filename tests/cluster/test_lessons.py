@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,11 @@ import orjson
 import pytest
 from harness import Cluster, until
 
+from panal.command.lesson.readme import parse
+
 LESSONS = harness.ROOT / "examples"
+QUICK = ("services", "netfilter", "resources")
+"""The lessons that are walked through by default; all with PANAL_TEST_ALL=1."""
 VARIANTS = harness.variants() if os.environ.get("PANAL_TEST_ALL") else harness.variants()[:1]
 
 
@@ -247,3 +252,63 @@ def test_what_is_taken_beyond_the_request_is_given_back_when_somebody_needs_it()
 
         until(elsewhere)
         assert placed(cluster)["mariadb"] == before
+
+
+def walked(cluster: Cluster, name: str, *arguments: str, seconds: float = 100) -> None:
+    done = cluster.user.panal("lesson", name, "--name", cluster.name, "--yes", *arguments, check=False, timeout=seconds)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_panal_lesson_walks_through_and_every_step_is_as_the_readme_shows(cluster: Cluster, name: str) -> None:
+    if cluster.variant.proxy_mode != "netfilter":
+        pytest.skip("the lessons show addresses and rules of the netfilter mode")
+    walked(cluster, name, *(["--lang", "es"] if name == "services" else []))
+    left = {
+        item["metadata"]["name"] for item in cluster.get("pods")["items"] if "deletionTimestamp" not in item["metadata"]
+    }
+    assert left == set()
+
+
+def test_a_lesson_that_goes_otherwise_says_which_step(cluster: Cluster) -> None:
+    examples = cluster.user.home / "examples"
+    (examples / "wrong").mkdir(parents=True)
+    (examples / "README.md").write_text("1. [wrong](wrong/README.md): What is not so?\n")
+    steps = "    $ echo same\n    same\n    $ echo one\n    another\n    $ false\n"
+    (examples / "wrong" / "README.md").write_text(f"# Wrong\n\n{steps}")
+    words = ["env", f"PANAL_EXAMPLES={examples}", sys.executable, "-m", "panal.command", "lesson"]
+    done = cluster.user.run([*words, "wrong", "--yes", "--name", cluster.name], check=False)
+    assert done.returncode == 1
+    assert "Otherwise than the README shows: step 2, 3 of 3." in done.stdout
+    assert "  - another" in done.stdout
+    assert "it failed with exit code 1" in done.stdout
+    listed = cluster.user.run(words)
+    assert "wrong  What is not so?" in listed.stdout
+    unknown = cluster.user.run([*words, "../wrong", "--yes", "--name", cluster.name], check=False)
+    assert unknown.returncode == 1
+    assert "there is no lesson '../wrong'; the lessons are wrong." in unknown.stderr
+
+
+def rest(config: str | None) -> list[str]:
+    """The lessons that are not QUICK and are for that cluster.yaml."""
+    found = []
+    for path in sorted(LESSONS.glob("*/README.md")):
+        told = parse(path.read_text())
+        if told.steps and told.steps[0].plain == f"panal up{f' --config {config}' if config else ''}":
+            found.append(path.parent.name)
+    return [name for name in found if name not in QUICK]
+
+
+CLUSTERS = {None: "lab", "examples/resources/cluster.yaml": "more", "examples/proxies/cluster.yaml": "proxies"}
+
+
+@pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="takes ten minutes")
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("config", CLUSTERS, ids=str)
+def test_all_other_lessons_too(config: str | None) -> None:
+    arguments = ("--config", config) if config else ()
+    names = rest(config)
+    assert names
+    with harness.a_cluster(harness.variants()[0], CLUSTERS[config], *arguments) as cluster:
+        for name in names:
+            walked(cluster, name, seconds=500)
