@@ -231,7 +231,7 @@ def test_a_statefulsets_pods_keep_their_names(cluster: Cluster) -> None:
 
 @pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="a cluster of its own, and a gibibyte")
 def test_what_is_taken_beyond_the_request_is_given_back_when_somebody_needs_it() -> None:
-    folder = LESSONS / "resources" / "memory"
+    folder = LESSONS / "eviction"
     with harness.a_cluster(VARIANTS[0], "memory", "--config", str(folder / "cluster.yaml")) as cluster:
         cluster.kubectl("apply", "-f", str(folder / "wp.yaml"))
         cluster.kubectl("rollout", "status", "deployment/wp", "--timeout=30s")
@@ -299,7 +299,12 @@ def rest(config: str | None) -> list[str]:
     return [name for name in found if name not in QUICK]
 
 
-CLUSTERS = {None: "lab", "examples/resources/cluster.yaml": "more", "examples/proxies/cluster.yaml": "proxies"}
+CLUSTERS = {
+    None: "lab",
+    "examples/resources/cluster.yaml": "more",
+    "examples/proxies/cluster.yaml": "proxies",
+    "examples/eviction/cluster.yaml": "eviction",
+}
 
 
 @pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="takes ten minutes")

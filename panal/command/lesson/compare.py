@@ -44,6 +44,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=<address>)[#:]53$"), "#53"),
     (re.compile(r"\(x\d+ over\b"), "(x<n> over"),
     (re.compile(r"\b\d+(?=%/)"), "<n>"),
+    (re.compile(r"(?<=available: )\d+Ki|(?<=was using )\d+Ki"), "<n>Ki"),
     (re.compile(r"\bid: \d+"), "id: <n>"),
     (re.compile(r'(" (?:force )?deleted) from [a-z0-9-]+ namespace$'), r"\1"),  # kubectl 1.34 and newer
     (re.compile(r"\s+"), " "),
