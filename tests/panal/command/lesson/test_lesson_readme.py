@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from panal.command.lesson.readme import Step, index, parse
+from panal.command.lesson.readme import Lesson, Step, index, parse
 from panal.command.lesson.runner import only_reads
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
@@ -87,3 +88,14 @@ def test_the_index_is_in_the_same_order_in_both_languages() -> None:
     spanish = index((EXAMPLES / "README.es.md").read_text())
     assert list(spanish) == list(LESSONS)
     assert all(spanish[name] != LESSONS[name] for name in LESSONS)
+
+
+def test_the_first_readme_shows_the_same_in_both_languages() -> None:
+    english, spanish = (parse((EXAMPLES.parent / name).read_text()) for name in ("README.md", "README.es.md"))
+    assert spanish.steps == english.steps
+    assert _commands(english) == _commands(spanish) != []
+
+
+def _commands(told: Lesson) -> list[str]:
+    """The first column of the tables."""
+    return re.findall(r"^\| (`panal .*?`) \|", "\n".join(str(part) for part in told.parts), re.M)
