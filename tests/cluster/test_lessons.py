@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -282,6 +283,12 @@ def test_a_lesson_that_goes_otherwise_says_which_step(cluster: Cluster) -> None:
     assert "Otherwise than the README shows: step 2, 3 of 3." in done.stdout
     assert "  - another" in done.stdout
     assert "it failed with exit code 1" in done.stdout
+    asked = ["script", "-qec", shlex.join([*words, "wrong", "--name", cluster.name]), "/dev/null"]
+    typed = cluster.user.run(asked, check=False, stdin="\n\ns\n")  # Enter, Enter, and the third is left out
+    assert typed.returncode == 1
+    assert typed.stdout.count("Enter runs it") == 3
+    assert "Otherwise than the README shows: step 2 of 3." in typed.stdout
+    assert cluster.user.run(asked, check=False, stdin="").returncode == 130  # Control-D ends it
     listed = cluster.user.run(words)
     assert "wrong  What is not so?" in listed.stdout
     unknown = cluster.user.run([*words, "../wrong", "--yes", "--name", cluster.name], check=False)

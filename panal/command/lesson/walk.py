@@ -82,7 +82,7 @@ def lesson(wish: Wish, environ: Mapping[str, str]) -> int:
     check_cluster(told, paths, examples.parent)
     own = _environ(paths, environ)
     if shutil.which("kubectl", path=own["PATH"]) is None:
-        raise Failure("the lessons use kubectl, and it is not in PATH; `make tools` brings one.")
+        raise Failure("the lessons use kubectl, and it is not in PATH; install it first.")
     previous = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -158,7 +158,10 @@ def _walk(told: readme.Lesson, shell: Shell, wish: Wish) -> int:
 
 def _ask(words: str) -> bool:
     """Wait for Enter; whether the step shall be left out. Control-C and the end of the input end the lesson."""
-    said = input(words)
+    try:
+        said = input(words)
+    except EOFError:
+        raise KeyboardInterrupt from None
     return said.strip().lower() in ("s", "skip")
 
 
