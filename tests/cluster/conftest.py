@@ -15,14 +15,21 @@ import harness
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one cluster stay on one worker; all are marked `cluster` and may take longer."""
+    """Tests of one cluster stay on one worker; all are marked `cluster` and may take longer.
+
+    Those in the loopback network stay on one altogether: of two workers, one would wait for the other's to end.
+    """
     for item in items:
         if Path(__file__).parent not in item.path.parents:
             continue
         item.add_marker(pytest.mark.cluster)
         item.add_marker(pytest.mark.timeout(600))
-        variant = getattr(item, "callspec", None) and item.callspec.params.get("variant")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{variant}"))
+        if item.get_closest_marker("xdist_group"):
+            continue
+        called = getattr(item, "callspec", None)
+        variant = called and called.params.get("variant")
+        alone = called is not None and "loopback" in called.id
+        item.add_marker(pytest.mark.xdist_group("loopback" if alone else f"{item.path.stem}-{variant}"))
 
 
 @pytest.fixture(scope="module", params=harness.variants(), ids=str)

@@ -48,6 +48,7 @@ def test_the_demo_works_without_kubectl_and_says_so(user: User, tmp_path: Path) 
     assert len(ANSWER.findall(shown)) == 9, shown
 
 
+@pytest.mark.xdist_group("loopback")
 def test_the_demo_works_where_namespaces_are_refused(user: User) -> None:
     demo = [str(ROOT / ".venv/bin/python"), "examples/miempresa/demo.py", "--network", "loopback", "--down"]
     with loopback_turn():

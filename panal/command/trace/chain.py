@@ -94,7 +94,10 @@ def follow(link: Link, world: World, places: Places) -> list[Hop]:
 def _step(link: Link, world: World, places: Places, hops: list[Hop]) -> Link | None:
     ip = link.destination[0]
     node = places.nodes.get(ip)
-    for name, told in _asked([node] if node else _nodes(link, places), link, world):
+    answers = _asked([node] if node else _nodes(link, places), link, world)
+    for name, told in sorted(
+        answers, key=lambda answer: not answer[1].get("flow")
+    ):  # who has the connection knows best
         if told.get("error"):
             hops.append(Hop("node", name, why=str(told["error"])))
             return None

@@ -151,6 +151,15 @@ def test_in_a_shared_network_the_node_that_took_the_connection_is_found(picture:
     assert [(hop.step, hop.where) for hop in hops] == [("service", "nodob"), ("pod", "nodob")]
 
 
+def test_in_a_shared_network_the_node_that_could_not_pass_it_on_is_found(picture: Written) -> None:
+    places = Places(PLACES.nodes, "lb", PLACES.balancer_addresses, shared=True)
+    failed = {**flow("", ""), "source": None, "target": None, "state": "failed", "connected": None}
+    picture.flows["nodob", "127.0.0.1:5", "10.10.1.102:8080"] = failed
+    link = Link(("127.0.0.1", 5), ("10.10.1.102", 8080), "nodoa", "Connection reset by peer")
+    hops = follow(link, picture, places)
+    assert [(hop.where, hop.why) for hop in hops] == [("nodob", "none of them could be reached")]
+
+
 def test_an_address_of_nobody_is_said_to_be() -> None:
     hops = follow(Link(UNKNOWN, ("192.168.0.77", 80), error="No route to host"), Written(), PLACES)
     assert hops[-1].why == "no node, Service or pod has this address: No route to host"
