@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from . import completion
 from .failure import Failure
 
 NAME = click.option(
@@ -17,6 +18,7 @@ NAME = click.option(
     default=None,
     metavar="NAME",
     envvar="PANAL_CLUSTER",
+    shell_complete=completion.clusters,
     help="Which cluster: by default the one in $PANAL_CLUSTER, the one called panal, or the only one.",
 )
 
@@ -125,7 +127,7 @@ def kubeconfig(name: str | None) -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @NAME
-@click.argument("host")
+@click.argument("host", shell_complete=completion.hosts)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(name: str | None, host: str, command: tuple[str, ...]) -> None:
     """A shell on HOST (of the LAN, or a node), or one COMMAND there after `--`."""
@@ -136,7 +138,7 @@ def shell(name: str | None, host: str, command: tuple[str, ...]) -> None:
 
 @cli.command()
 @NAME
-@click.argument("node")
+@click.argument("node", shell_complete=completion.nodes)
 @click.option("--nft", is_flag=True, help="As nft text, also where netfilter is not in use; `nft -f` takes it.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="json: for programs.")
 @click.option("-w", "--watch", is_flag=True, help="Go on with a line for each change, until interrupted.")
@@ -246,7 +248,7 @@ def image_rm(name: str) -> None:
 @cli.command()
 @NAME
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
-@click.argument("component")
+@click.argument("component", shell_complete=completion.components)
 def logs(name: str | None, follow: bool, component: str) -> None:
     """Show what COMPONENT logs: steward, kubelet-NODE, runtime-NODE, lb, dns, kube-apiserver, ..."""
     from .logs import logs
@@ -256,7 +258,7 @@ def logs(name: str | None, follow: bool, component: str) -> None:
 
 @cli.command()
 @NAME
-@click.argument("lesson", required=False, metavar="[LESSON]")
+@click.argument("lesson", required=False, metavar="[LESSON]", shell_complete=completion.lessons)
 @click.option("--yes", "-y", is_flag=True, help="Do not wait for Enter before each command.")
 @click.option(
     "--lang", type=click.Choice(["en", "es"]), help="In English or in Spanish; by default as the locale says."
@@ -324,7 +326,7 @@ def node_ls(name: str | None) -> None:
 
 @node.command("rm")
 @NAME
-@click.argument("node", metavar="NODE")
+@click.argument("node", metavar="NODE", shell_complete=completion.nodes)
 @click.option("--timeout", type=click.FloatRange(0, 3600), default=30.0, help="Seconds its pods have to leave.  [30]")
 def node_rm(name: str | None, node: str, timeout: float) -> None:
     """Remove a machine: its pods go elsewhere, its certificates are refused from then on."""
@@ -406,6 +408,16 @@ def host(name: str | None, config: Path, join: Path, apply: tuple[Path, ...], ch
     from .host import Host, run
 
     run(Host(name, config, join, apply), os.environ)
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(completion.SHELLS))
+def completion_script(shell: str) -> None:
+    """Print what makes a shell complete panal's words.
+
+    For bash: `source <(panal completion bash)`, in ~/.bashrc for every shell to come.
+    """
+    click.echo(completion.script(shell, cli))
 
 
 def run() -> None:
