@@ -19,6 +19,7 @@ import orjson
 import pytest
 
 from panal import unixsock
+from panal.addresses import low_ports_bindable
 from panal.client import Client
 from panal.proxy.services import nft
 from panal.resources import ENDPOINTSLICES, NAMESPACES, NODES, SERVICES
@@ -43,6 +44,8 @@ class Proxies:
         ]  # fmt: skip
         with open(self._folder / f"{node}.log", "ab") as log:
             environment = {**os.environ, "PANAL_NETWORK": network}
+            if network == "loopback" and not low_ports_bindable():  # as the steward does for an ordinary user
+                environment["PANAL_LOW_PORTS"] = "shifted"
             self.processes[node] = subprocess.Popen(command, stderr=log, env=environment)
 
     def socket(self, node: str) -> Path:
