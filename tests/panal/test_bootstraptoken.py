@@ -57,6 +57,7 @@ def test_a_machine_trusts_the_authority_that_the_token_signed_and_the_hash_names
         ({"data": {}}, TOKEN, AUTHORITY, "has no kubeconfig"),
         ({"data": {**info()["data"], "kubeconfig": info(OTHER)["data"]["kubeconfig"]}}, TOKEN, None, "another secret"),
     ],
+    ids=["another authority", "another id", "another secret", "nonsense", "nothing", "not what was signed"],
 )
 def test_an_impostor_is_told_apart(found: dict[str, object], token: str, hash_of: bytes, why: str):
     with pytest.raises(Untrusted, match=why):
