@@ -42,7 +42,7 @@ def which(program: str, environ: Mapping[str, str], *, path: str = "") -> str | 
     return shutil.which(program, path=os.pathsep.join(place for place in places if place))
 
 
-def library(name: str, environ: Mapping[str, str]) -> CDLL:
+def shared_library(name: str, environ: Mapping[str, str]) -> CDLL:
     """The shared library where the loader looks, else the unpacked one. Raises OSError when it is in neither place."""
     from ctypes import CDLL
 

@@ -78,7 +78,7 @@ class NftLibrary:
         """Raises OSError when the library is not there."""
         import ctypes
 
-        library: Any = tools.library(LIBRARY, environ)
+        library: Any = tools.shared_library(LIBRARY, environ)
         library.nft_ctx_new.restype = ctypes.c_void_p
         library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
         self._library = library
