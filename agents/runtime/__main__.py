@@ -21,8 +21,9 @@ from ..network.factory import open_pod_network
 from . import machine
 from .cgroups import Cgroups
 from .driver import Driver
-from .engine import Engine, Place
+from .engine import Engine
 from .namespaces import Namespaces
+from .place import Place
 from .plain import Plain
 from .service import Service
 from .spawner import Spawner

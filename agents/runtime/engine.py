@@ -13,21 +13,15 @@ import logging
 import os
 import secrets
 import signal
-import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from pathlib import Path
 
-from panal import tools
 from panal.tasks import spawn
 
-from ..images import ImageSpec, resolve
-from ..network.contract import PodNetwork, Space
-from . import cgroups, exits, processes, sessions, stdio, usage, watchdog
-from .cgroups import Cgroups
+from ..network.contract import PodNetwork
+from . import cgroups, exits, launch, processes, sessions, stdio, usage
 from .contract import (
     RUNTIME,
     Container,
@@ -35,7 +29,6 @@ from .contract import (
     ContainerConfig,
     ContainerState,
     ExecResult,
-    Mount,
     NoSuchThing,
     RuntimeFailure,
     Sandbox,
@@ -45,15 +38,14 @@ from .contract import (
 from .driver import Driver
 from .events import Bell
 from .execution import Executions
+from .launch import Launcher
 from .life import Life, exit_code
-from .logs import Pump
+from .place import Place, Store
 from .program import program, start_failure
-from .request import SpawnRequest
-from .session import OpenSession, connected
+from .session import OpenSession
 from .sessions import Sessions
 from .spawner import Spawner, SpawnFailed
-from .state import ContainerRecord, SandboxRecord, State, remove_tree
-from .stdio import Stdio
+from .state import ContainerRecord, SandboxRecord, State
 from .watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
@@ -71,22 +63,6 @@ _KILL_PATIENCE = 30.0
 """Seconds until a process that survives SIGKILL (in the kernel, on a dead disk) is told as a failure."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """The machine as the engine needs it."""
-
-    node: Space
-    """Where the node's own processes are, the pods of host_network among them."""
-    which: Callable[[str], str | None]
-    exits: Path
-    interpreter: str = sys.executable
-    cgroups: Cgroups | None = None
-    added: Callable[[str], ImageSpec | None] = lambda ref: None
-    """The image that the user added under this full reference."""
-    unpacked: str | None = None
-    """Where programs lie that containers see in /usr; see `machine.View.unpacked`."""
-
-
 class Engine:
     """Implements `contract.Runtime`."""
 
@@ -100,6 +76,8 @@ class Engine:
         self._bell = Bell()
         self._executions = Executions(spawner)
         self._sessions = Sessions(spawner)
+        self._store = Store(state.root / "images", place, self._executions)
+        self._launcher = Launcher(state, spawner, driver, self._store)
         self._watchdog = Watchdog(self._out_of_memory)
         spawner.on_exit(self._exited)
 
@@ -130,7 +108,7 @@ class Engine:
         assert record.pid is not None
         life = Life(record.pid, pidfd=processes.open_pidfd(record.pid, record.start))
         with contextlib.suppress(OSError):
-            life.pump = self._pump(record)
+            life.pump = launch.pump(record, self._state.container_folder(record.id))
         life.stdin = stdio.keep_stdin(self._state.container_folder(record.id), record.config)
         self._lives[record.id] = life
         if life.pump is not None:
@@ -231,11 +209,11 @@ class Engine:
         sandbox = self._sandbox(sandbox_id)
         if not sandbox.ready:
             raise RuntimeFailure(f"sandbox {sandbox_id} is not running")
-        image = self._resolve(config.image)
-        await self._fill_toolbox(image)
+        image = self._store.resolve(config.image)
+        await self._store.ready(image)
         record = ContainerRecord(secrets.token_hex(32), sandbox_id, config, image, time.time())
         self._state.save_container(record)
-        for name in ("stdout", "stderr"):
+        for name in stdio.OUTPUTS:
             path = self._state.container_folder(record.id) / name
             os.mkfifo(path)
             path.chmod(0o666)
@@ -250,9 +228,9 @@ class Engine:
                 raise RuntimeFailure(f"container {container_id} is {record.state}, not created")
             if not sandbox.ready:
                 raise RuntimeFailure(f"sandbox {sandbox.id} is not running")
-            notes = self._limit(record)
+            notes = launch.limit(record, self._place.cgroups)
             try:
-                life, warnings = await self._launch(sandbox, record)
+                life, warnings = await self._launcher.launch(sandbox, record, self._target(record))
             except SpawnFailed as failure:
                 self._failed_to_start(record, failure)
                 raise RuntimeFailure(record.message) from None
@@ -347,12 +325,12 @@ class Engine:
         return {**usage.of(self._driver, running), RUNTIME: usage.of_own(self._spawner.pid)}
 
     async def pull(self, image: str) -> str:
-        spec = self._resolve(image)
-        await self._fill_toolbox(spec)
+        spec = self._store.resolve(image)
+        await self._store.ready(spec)
         return spec.ref
 
     async def image_user(self, image: str) -> int:
-        return self._resolve(image).user or 0
+        return self._store.resolve(image).user or 0
 
     async def close(self) -> None:
         """Stop listening; the containers live on."""
@@ -382,43 +360,6 @@ class Engine:
             raise RuntimeFailure(f"container {container_id} is not running")
         return record
 
-    def _resolve(self, image: str) -> ImageSpec:
-        place = self._place
-        return resolve(image, which=place.which, interpreter=place.interpreter, added=place.added)
-
-    def _toolbox(self, image: ImageSpec) -> Path:
-        return self._state.root / "images" / image.toolbox[0] / "bin"
-
-    async def _fill_toolbox(self, image: ImageSpec) -> None:
-        """Let the image's program lay out its commands, once a node."""
-        if not image.toolbox or (place := self._toolbox(image)).exists():
-            return
-        part = place.with_name(f"bin.{secrets.token_hex(4)}")
-        part.mkdir(parents=True)
-        argv = [word.replace("@DIR@", str(part)) for word in image.toolbox]
-        argv[0] = self._place.which(argv[0]) or argv[0]
-        result = await self._executions.run(SpawnRequest(argv), timeout=30)
-        if result.exit_code != 0:
-            remove_tree(part)
-            raise RuntimeFailure(f"{argv[0]}: {result.stderr.decode(errors='replace')[:500]}")
-        tools.point_inside(part, self._place.unpacked)
-        try:
-            part.rename(place)
-        except OSError:  # another container of the same image was faster
-            remove_tree(part)
-
-    def _limit(self, record: ContainerRecord) -> list[str]:
-        """Put limits in force, or say that they aren't."""
-        if not cgroups.limits(record.config):
-            return []
-        try:
-            if self._place.cgroups is not None and self._place.cgroups.available():
-                record.cgroups = self._place.cgroups.create(record.id, record.config)
-                return []
-        except OSError as error:
-            _log.warning("no cgroup for container %s: %s", record.id, error)
-        return list(watchdog.notes(record.config))
-
     def _guard(self, record: ContainerRecord) -> None:
         """Watch a container whose limits no cgroup keeps."""
         if cgroups.limits(record.config) and not record.cgroups:
@@ -428,43 +369,6 @@ class Engine:
         record.oom_killed = True
         self._state.save_container(record)
 
-    async def _launch(self, sandbox: SandboxRecord, record: ContainerRecord) -> tuple[Life, tuple[str, ...]]:
-        folder = self._state.container_folder(record.id)
-        record_shown = self._with_toolbox(record)
-        pump = self._pump(record)
-        try:
-            while True:
-                prepared = self._driver.prepare(sandbox, record_shown, folder, self._target(record))
-                try:
-                    pid, kept = await self._spawn(prepared.request, record, folder)
-                    break
-                except SpawnFailed as failure:
-                    if not self._driver.again(failure):
-                        raise
-                    _log.warning("%s; trying another way", failure.strerror)
-        except BaseException:
-            if pump is not None:
-                pump.finish()
-            raise
-        if pump is not None:
-            pump.watch()
-        return Life(pid, pump, stdin=kept), prepared.warnings
-
-    async def _spawn(self, request: SpawnRequest, record: ContainerRecord, folder: Path) -> tuple[int, int | None]:
-        """The process, and what keeps its input open."""
-        streams = Stdio(folder, record.config)
-        try:
-            await streams.start_terminal(self._spawner)
-            kept = stdio.keep_stdin(folder, record.config)
-            try:
-                return await self._spawner.spawn(connected(request, streams.child, record.config.tty)), kept
-            except BaseException:
-                if kept is not None:
-                    os.close(kept)
-                raise
-        finally:
-            streams.close()
-
     def _target(self, record: ContainerRecord) -> int | None:
         """The process whose namespace of processes the container shall enter."""
         if record.config.target is None:
@@ -473,20 +377,6 @@ class Engine:
         if pid is None:
             raise RuntimeFailure(f"container {record.config.target} is not running")
         return pid
-
-    def _with_toolbox(self, record: ContainerRecord) -> ContainerRecord:
-        if not record.image.toolbox:
-            return record
-        tools = Mount("/usr/local/bin", str(self._toolbox(record.image)), readonly=True)
-        return dataclasses.replace(
-            record, config=dataclasses.replace(record.config, mounts=(tools, *record.config.mounts))
-        )
-
-    def _pump(self, record: ContainerRecord) -> Pump | None:
-        if not record.config.log_path:
-            return None
-        folder = self._state.container_folder(record.id)
-        return Pump({name: folder / name for name in ("stdout", "stderr")}, Path(record.config.log_path))
 
     def _failed_to_start(self, record: ContainerRecord, failure: SpawnFailed) -> None:
         run = program(record.image, record.config)
