@@ -338,7 +338,7 @@ class Engine:
         self._watchdog.close()
         for life in self._lives.values():
             if life.pump is not None:
-                life.pump.finish()
+                life.pump.leave()
 
     # What the verbs are made of
 

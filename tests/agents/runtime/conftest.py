@@ -26,6 +26,8 @@ from panal.config import NodeConfig, NodeSpec, dump
 from panal.paths import ClusterPaths
 
 HOLDER = Path(__file__).parent / "holder.py"
+PATIENCE = 2000
+"""Looks, 20 ms apart: other tests may have the machine to themselves for a while."""
 ISOLATE = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
 
 
@@ -70,7 +72,7 @@ class Node:
         return await self.until(container_id, lambda found: found.state is ContainerState.EXITED)
 
     async def until(self, container_id: str, ready: Callable[[Container], bool]) -> Container:
-        for _ in range(500):
+        for _ in range(PATIENCE):
             with contextlib.suppress(Exception):
                 if ready(found := await self.container(container_id)):
                     return found
@@ -83,7 +85,7 @@ class Node:
         return "\n".join(line.split(" ", 3)[3] for line in lines)
 
     async def said(self, container_id: str, words: str) -> str:
-        for _ in range(500):
+        for _ in range(PATIENCE):
             if self.logs[container_id].exists() and words in self.output(container_id):
                 return self.output(container_id)
             await asyncio.sleep(0.02)
@@ -107,7 +109,7 @@ class Node:
         """kill -9 the daemon or its spawner, and wait until another daemon answers."""
         before = self.daemon().pid
         os.kill(before if which == "daemon" else self.spawner().pid, signal.SIGKILL)
-        for _ in range(500):
+        for _ in range(PATIENCE):
             with contextlib.suppress(StopIteration):
                 if self.daemon().pid != before:
                     await self.runtime.sandboxes()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panal.agents.runtime import logs
+from panal.agents.runtime import logs, spool
 from panal.agents.runtime.logs import MAX_LINE, Lines, LogFile, Pump, timestamp
 
 
@@ -59,12 +63,12 @@ def test_a_log_that_is_a_link_is_refused(tmp_path: Path) -> None:
 async def test_another_pump_reads_on_where_one_died(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "out")
     held = os.open(tmp_path / "out", os.O_RDWR)
-    for text in (b"one\n", b"two\n"):
+    for text in (b"one\nt", b"wo\n"):
         pump = Pump({"stdout": tmp_path / "out"}, tmp_path / "log")
         pump.watch()
         os.write(held, text)
         await asyncio.sleep(0.05)
-        pump.finish()
+        pump.leave()
     os.write(held, b"unread while nobody was there\n")
     pump = Pump({"stdout": tmp_path / "out"}, tmp_path / "log")
     pump.watch()
@@ -72,3 +76,103 @@ async def test_another_pump_reads_on_where_one_died(tmp_path: Path) -> None:
     os.close(held)
     told = [line.split(" ", 3)[3] for line in (tmp_path / "log").read_text().splitlines()]
     assert told == ["one", "two", "unread while nobody was there"]
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from panal.agents.runtime.logs import Pump
+
+folder, call, countdown, late = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "late"
+real = getattr(os, call)
+
+def dying(*arguments, **more):
+    global countdown
+    countdown -= 1
+    if countdown:
+        return real(*arguments, **more)
+    if late:
+        real(*arguments, **more)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    pump = Pump({name: folder / name for name in ("stdout", "stderr")}, folder / "log")
+    setattr(os, call, dying)
+    pump.watch()
+    await asyncio.sleep(30)
+
+asyncio.run(main())
+"""
+"""A pump that is killed just before or just after its nth call of a function of the system."""
+
+
+DEATHS = [(call, when) for call in ("splice", "write", "pwrite") for when in ("early", "late")]
+
+
+async def test_a_line_is_told_once_wherever_the_runtime_dies(tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as group:
+        for call, when in DEATHS:
+            (place := tmp_path / f"{call}-{when}").mkdir()
+            group.create_task(told_once(place, call, when))
+
+
+async def told_once(place: Path, call: str, when: str) -> None:
+    for name in ("stdout", "stderr"):
+        os.mkfifo(place / name)
+    out, err = (os.open(place / name, os.O_RDWR) for name in ("stdout", "stderr"))
+    dying = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(place), call, "3", when)
+    wanted = []
+    for number in range(1000):
+        os.write(out, b"out %d\nha" % number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(dying.wait(), 0.02)
+        os.write(out, b"lf %d\n" % number)
+        os.write(err, b"err %d\n" % number)
+        wanted += [f"out {number}", f"half {number}", f"err {number}"]
+        if dying.returncode is not None:
+            break
+    assert dying.returncode == -signal.SIGKILL
+    pump = Pump({name: place / name for name in ("stdout", "stderr")}, place / "log")
+    pump.watch()
+    await asyncio.sleep(0.05)
+    pump.finish()
+    os.close(out)
+    os.close(err)
+    lines = [line.split(" ", 3) for line in (place / "log").read_text().splitlines()]
+    assert {tag for _, _, tag, _ in lines} == {"F"}
+    assert sorted(text for *_, text in lines) == sorted(wanted)
+    told = [text for _, stream, _, text in lines if stream == "stdout"]
+    assert told == [text for text in wanted if not text.startswith("err")]
+
+
+async def test_a_disk_without_room_for_what_is_on_its_way_costs_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "splice", full)
+    os.mkfifo(tmp_path / "out")
+    held = os.open(tmp_path / "out", os.O_RDWR)
+    pump = Pump({"stdout": tmp_path / "out"}, tmp_path / "log")
+    pump.watch()
+    os.write(held, b"one\ntwo\n")
+    await asyncio.sleep(0.05)
+    pump.finish()
+    os.close(held)
+    assert [line.split(" ", 3)[3] for line in (tmp_path / "log").read_text().splitlines()] == ["one", "two"]
+    assert not (tmp_path / "out.spool").exists()
+
+
+async def test_what_is_in_the_log_takes_no_room_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "out")
+    held = os.open(tmp_path / "out", os.O_RDWR)
+    pump = Pump({"stdout": tmp_path / "out"}, tmp_path / "log")
+    pump.watch()
+    for _ in range(40):
+        os.write(held, b"x" * 32767 + b"\n")
+        await asyncio.sleep(0.002)
+    pump.finish()
+    os.close(held)
+    assert (tmp_path / "log").stat().st_size > 40 * 32768
+    assert (tmp_path / "out.spool").stat().st_size < spool.ROOM + 2 * spool.CHUNK
