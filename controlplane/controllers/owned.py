@@ -90,6 +90,9 @@ class Owned:
         return same_uid(live, uid(owner)) and not is_deleting(live)
 
     def satisfied(self, which: Key) -> bool:
+        """Whether all that was asked for has been seen. Ask before reading the objects on which a plan rests: while one
+        waits for the API, what was outstanding may arrive, and is not among those read.
+        """
         return self.expectations.satisfied(which, time.monotonic())
 
     async def perform(

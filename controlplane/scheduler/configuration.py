@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from panal.durations import seconds
 
+from . import steps
 from .plugins import FILTERS, SCORES, fit, nodes
 from .plugins.contract import Filter, Score
 from .profiles import DEFAULT, NAME, Profile
@@ -21,9 +22,20 @@ VERSION, KIND = "kubescheduler.config.k8s.io/v1", "KubeSchedulerConfiguration"
 _IGNORED = frozenset(("apiVersion", "kind", "clientConnection", "leaderElection", "parallelism"))
 _UNIMPORTANT = frozenset(("percentageOfNodesToScore", "enableProfiling", "enableContentionProfiling"))
 """Accepted without effect: all nodes are scored, whatever their number."""
-_POINTS = ("multiPoint", "filter", "score")
-_FIXED = frozenset(("PrioritySort", "SchedulingGates", "DefaultPreemption", "DefaultBinder"))
-"""Plugins that are steps of every profile here: they can be enabled, which changes nothing, and not disabled."""
+_STEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "queueSort": ("queue_sort", steps.QUEUE_SORT),
+    "filter": ("filters", FILTERS),
+    "postFilter": ("post_filters", steps.POST_FILTERS),
+    "score": ("scores", SCORES),
+    "reserve": ("reserves", steps.RESERVES),
+    "permit": ("permits", steps.PERMITS),
+    "preBind": ("pre_binds", steps.PRE_BINDS),
+    "bind": ("binds", steps.BINDS),
+}
+"""Extension point -> field of a Profile, and every plugin there is."""
+_POINTS = ("multiPoint", "preEnqueue", *_STEPS)
+_FIXED = frozenset(("SchedulingGates",))
+"""The API's promise, not a profile's choice: it can be enabled, which changes nothing, and not disabled."""
 
 P = TypeVar("P", Filter, Score)
 
@@ -84,29 +96,39 @@ def _only(found: Mapping[str, Any], known: frozenset[str] | set[str], where: str
 def _profile(raw: Mapping[str, Any], where: str) -> Profile:
     _only(raw, {"schedulerName", "plugins", "pluginConfig", "percentageOfNodesToScore"}, where)
     filters, scores = _configured(_list(raw, "pluginConfig"), where)
+    chosen: dict[str, Any] = {field: every for field, every in _STEPS.values()}
+    chosen |= {"filters": filters, "scores": scores}
     plugins = raw.get("plugins") or {}
     _only(plugins, set(_POINTS), f"{where}.plugins")
     for point in _POINTS:
-        sets = plugins.get(point) or {}
-        _only(sets, {"enabled", "disabled"}, f"{where}.plugins.{point}")
+        sets, place = plugins.get(point) or {}, f"{where}.plugins.{point}"
+        _only(sets, {"enabled", "disabled"}, place)
         off = {item.get("name") for item in _list(sets, "disabled")}
         on = {item["name"]: item.get("weight") for item in _list(sets, "enabled")}
-        _known(off | set(on), f"{where}.plugins.{point}")
-        if point != "score":
-            filters = _chosen(filters, FILTERS, off, set(on))
-        if point != "filter":
-            scores = _chosen(scores, SCORES, off, set(on))
-            scores = tuple(replace(item, weight=int(on.get(item.name) or item.weight)) for item in scores)
-    return Profile(str(raw.get("schedulerName") or NAME), filters, scores)
+        _known(off, set(on), point, place)
+        for each in _STEPS if point == "multiPoint" else {point} & set(_STEPS):
+            field, every = _STEPS[each]
+            chosen[field] = _chosen(chosen[field], every, off, set(on))
+            if each == "score":
+                chosen[field] = tuple(replace(i, weight=int(on.get(i.name) or i.weight)) for i in chosen[field])
+    name = str(raw.get("schedulerName") or NAME)
+    for field, kind in (("queue_sort", "queue sort"), ("binds", "bind")):
+        if not chosen[field]:
+            raise ValueError(f'{where}.plugins: at least one {kind} plugin is needed for profile "{name}"')
+    return Profile(name, **chosen)
 
 
-def _known(names: set[Any], where: str) -> None:
-    known = {item.name for item in FILTERS} | {item.name for item in SCORES} | _FIXED | {"*"}
-    if strange := sorted(str(name) for name in names if name not in known):
+def _known(off: set[Any], on: set[str], point: str, where: str) -> None:
+    points = _STEPS if point == "multiPoint" else {point} & set(_STEPS)
+    known = {item.name for each in points for item in _STEPS[each][1]}
+    fixed = _FIXED if point in ("multiPoint", "preEnqueue") else frozenset()
+    if strange := sorted(str(name) for name in off | on if name not in known | fixed | {"*"}):
         raise ValueError(f'{where}: plugin "{strange[0]}" does not exist')
+    if kept := sorted(str(name) for name in off & fixed):
+        raise ValueError(f'{where}: plugin "{kept[0]}" cannot be disabled')
 
 
-def _chosen(now: tuple[P, ...], all_: tuple[P, ...], off: set[Any], on: set[Any]) -> tuple[P, ...]:
+def _chosen(now: tuple[Any, ...], all_: tuple[Any, ...], off: set[Any], on: set[str]) -> tuple[Any, ...]:
     """What is on after some were turned off and some on; the order is always that of all plugins."""
     have = {item.name: item for item in now}
     return tuple(

@@ -69,6 +69,9 @@ class Listed:
     def volumes(self, storage_class: str) -> list[Object]:
         return [item for item in self._volumes.values() if class_of(item) == storage_class]
 
+    def kept_for(self, volume: str) -> str | None:
+        return None
+
 
 def explain(pod: Object, snapshot: Snapshot) -> Row:
     """Each node with its filters (all of them, also after the first refusal) and, if it passes, its scores.

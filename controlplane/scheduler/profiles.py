@@ -1,30 +1,18 @@
 """Profiles: schedulers of different names and habits in one process, as pods' `schedulerName` asks for them. Pure.
 
-The steps of a pod through a profile are tuples of plugins: filters, scores, permits. What all profiles share (the order
-of the queue, the cache in which a place is reserved, the volumes) is not configurable, as upstream's queue is not.
+Every step of a pod through a profile is a tuple of plugins, which another tuple may replace. The queue is one for all,
+so its order is that of the first profile, and `configuration` refuses profiles of different orders, as upstream does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from . import steps
 from .plugins import FILTERS, SCORES
 from .plugins.contract import Filter, Score
-from .snapshot import PodInfo
 
 NAME = "default-scheduler"
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """The last word before a pod is bound, its place being reserved: it may take its time.
-
-    Answers None, or why the pod must not go there.
-    """
-
-    name: str
-    ask: Callable[[PodInfo, str], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +20,14 @@ class Profile:
     name: str = NAME
     filters: tuple[Filter, ...] = FILTERS
     scores: tuple[Score, ...] = SCORES
-    permits: tuple[Permit, ...] = ()
+    queue_sort: tuple[steps.QueueSort, ...] = steps.QUEUE_SORT
+    """Exactly one."""
+    post_filters: tuple[steps.PostFilter, ...] = steps.POST_FILTERS
+    reserves: tuple[steps.Reserve, ...] = steps.RESERVES
+    permits: tuple[steps.Permit, ...] = steps.PERMITS
+    pre_binds: tuple[steps.PreBind, ...] = steps.PRE_BINDS
+    binds: tuple[steps.Bind, ...] = steps.BINDS
+    """At least one."""
 
 
 DEFAULT = (Profile(),)

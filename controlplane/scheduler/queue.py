@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .plugins import FILTERS
 from .snapshot import PodInfo
+from .steps import by_priority
 
 BACKOFF_FIRST, BACKOFF_MOST = 1.0, 10.0
 """Seconds, doubling with each attempt, as kube-scheduler's podInitialBackoffSeconds and podMaxBackoffSeconds."""
@@ -46,9 +48,12 @@ class Queue:
 
     first: float = BACKOFF_FIRST
     most: float = BACKOFF_MOST
+    order: Callable[[PodInfo, float], tuple[Any, ...]] = by_priority
+    wakes: Mapping[str, frozenset[str]] = field(default_factory=lambda: WAKES)
+    """Filter -> events that may change its mind."""
     _items: dict[str, Waiting] = field(default_factory=dict)
     _where: dict[str, str] = field(default_factory=dict)
-    _active: list[tuple[int, float, int, str]] = field(default_factory=list)
+    _active: list[tuple[Any, ...]] = field(default_factory=list)
     _backoff: list[tuple[float, int, str]] = field(default_factory=list)
     _asleep: dict[frozenset[str], dict[str, Waiting]] = field(default_factory=dict)
     """The unschedulable by the filters that refused them, each group in the order they were tried."""
@@ -105,7 +110,7 @@ class Queue:
         """Something changed: those refused for what the event may have cured, as far as `hint` agrees, are tried
         again.
         """
-        for blamed in [blamed for blamed in self._asleep if _helps(blamed, event)]:
+        for blamed in [blamed for blamed in self._asleep if self._helps(blamed, event)]:
             for item in list(self._asleep[blamed].values()):
                 if hint is not None and not hint(item):
                     continue
@@ -142,8 +147,7 @@ class Queue:
 
     def _activate(self, item: Waiting) -> None:
         self._where[item.pod.uid] = "active"
-        entry = (-item.pod.priority, item.since, next(self._sequence), item.pod.uid)
-        heapq.heappush(self._active, entry)
+        heapq.heappush(self._active, (*self.order(item.pod, item.since), next(self._sequence), item.pod.uid))
 
     def _back_off(self, item: Waiting) -> None:
         self._where[item.pod.uid] = "backoff"
@@ -161,7 +165,7 @@ class Queue:
 
     def _pop_active(self) -> Waiting | None:
         while self._active:
-            uid = heapq.heappop(self._active)[3]
+            uid = heapq.heappop(self._active)[-1]
             if self._where.get(uid) == "active":
                 return self._items[uid]
         return None
@@ -177,6 +181,5 @@ class Queue:
                 return item
         return None
 
-
-def _helps(blamed: frozenset[str], event: str) -> bool:
-    return not blamed or any(event in WAKES.get(name, ()) for name in blamed)
+    def _helps(self, blamed: frozenset[str], event: str) -> bool:
+        return not blamed or any(event in self.wakes.get(name, ()) for name in blamed)

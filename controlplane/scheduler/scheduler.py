@@ -26,11 +26,12 @@ from .cache import Cache
 from .configuration import Configuration
 from .decide import Outcome, Placed, Refused, message, schedule
 from .plugins.contract import Filter
-from .preempt import Preemption, is_under_way, preempt
+from .preempt import Preemption
 from .profiles import NAME, Profile
 from .queue import Queue, Waiting
-from .snapshot import Object, PodInfo, Snapshot, allocatable_of, pod_info
-from .storage import Storage, Unbound
+from .snapshot import NodeInfo, Object, PodInfo, Snapshot, allocatable_of, pod_info
+from .steps import Handle, Rejected
+from .storage import Storage
 
 FLYING = 128
 """Bindings written at a time: more of them only wait, in the API server instead of here."""
@@ -86,11 +87,17 @@ class Scheduler:
         self._flying = 0
         """Bindings that are being written."""
         self._work = asyncio.Event()
-        self.queue = Queue(found.backoff_first, found.backoff_most)
+        self.queue = Queue(
+            found.backoff_first,
+            found.backoff_most,
+            order=found.profiles[0].queue_sort[0].key,
+            wakes={item.name: item.wakes for profile in found.profiles for item in profile.filters},
+        )
         self.pods = Informer(client, PODS, transform=slim)
         self.nodes = Informer(client, NODES, transform=slim)
         self.storage = Storage(client, lambda: self._wake(plugins.STORAGE_CHANGED))
         self.cache = Cache(self.storage)
+        self._handle = Handle(self._binder, self.storage, self.cache.snapshot)
         self.namespaces = Informer(client, NAMESPACES, transform=slim)
         self.budgets = Informer(client, resource("poddisruptionbudgets", "policy"), transform=slim)
         self.namespaces.subscribe(self._on_namespace)
@@ -141,57 +148,77 @@ class Scheduler:
         filters, scores = desk.profile.filters, desk.profile.scores
         try:
             outcome = schedule(pod, snapshot, self._chance, filters, scores, desk.tables)
-            eviction = self._preempt(pod, snapshot, outcome, filters)
+            eviction = self._make_room(pod, snapshot, outcome, desk.profile)
         except Exception:
             _log.exception("scheduling %s/%s failed", pod.namespace, pod.name)
             self.queue.failed(item, time.monotonic())
             return
         match outcome:
             case Placed(node):
-                found = snapshot.nodes[node].node
-                promised = bool((pod.obj.get("status") or {}).get("nominatedNodeName"))
-                self.cache.assume(pod, node)
-                self._flying += 1
-                group.create_task(self._bind(item, found), name=f"bind {pod.namespace}/{pod.name}")
-                if promised:
-                    self._wake(plugins.POD_GONE)  # where it was promised a place, and did not take it, there is room
+                self._take(item, desk.profile, snapshot.nodes[node], group)
             case Refused(_, blamed, _):
                 self.queue.refused(item, blamed, time.monotonic())
                 explaining = self._explain(pod, message(outcome, room=eviction is not None), eviction)
                 group.create_task(explaining, name=f"explain {pod.namespace}/{pod.name}")
 
     @staticmethod
-    def _preempt(pod: PodInfo, snapshot: Snapshot, outcome: Outcome, filters: Sequence[Filter]) -> Preemption | None:
-        if isinstance(outcome, Placed) or is_under_way(pod, snapshot):
+    def _make_room(pod: PodInfo, snapshot: Snapshot, outcome: Outcome, profile: Profile) -> Preemption | None:
+        if isinstance(outcome, Placed):
             return None
-        return preempt(pod, snapshot, outcome, filters)
+        tried = (item.free(pod, snapshot, outcome, profile.filters) for item in profile.post_filters)
+        return next((found for found in tried if found is not None), None)
 
-    async def _bind(self, item: Waiting, node: Object) -> None:
-        pod, name = item.pod, str(node["metadata"]["name"])
+    def _take(self, item: Waiting, profile: Profile, info: NodeInfo, group: asyncio.TaskGroup) -> None:
+        """The pod has its node: what it needs there is kept for it, and the binding is under way."""
+        pod = item.pod
+        promised = bool((pod.obj.get("status") or {}).get("nominatedNodeName"))
+        self.cache.assume(pod, info.name)
         try:
-            desk = self._desk(pod.obj)
-            for permit in desk.profile.permits:
-                if (why := await permit.ask(pod, name)) is not None:
-                    raise Unbound(f"{permit.name}: {why}")
-            await self.storage.bind(pod, node, self.cache.snapshot())
-            await self._binder.bind(pod, name)
-        except (NotFound, Conflict, Unbound) as error:
+            for plugin in profile.reserves:
+                plugin.keep(self._handle, pod, info.node)
+        except Rejected as error:
             _log.info("%s/%s: %s", pod.namespace, pod.name, error)
-            self._give_back(item, name)
+            self._give_back(item, profile, info.name)
+            return
+        self._flying += 1
+        group.create_task(self._bind(item, profile, info.name), name=f"bind {pod.namespace}/{pod.name}")
+        if promised:
+            self._wake(plugins.POD_GONE)  # where it was promised a place, and did not take it, there is room
+
+    async def _bind(self, item: Waiting, profile: Profile, node: str) -> None:
+        pod = item.pod
+        try:
+            await self._go(pod, profile, node)
+        except (NotFound, Conflict, Rejected) as error:
+            _log.info("%s/%s: %s", pod.namespace, pod.name, error)
+            self._give_back(item, profile, node)
         except (StatusError, Unreachable) as error:
-            _log.warning("binding %s/%s to %s: %s", pod.namespace, pod.name, name, error)
-            self._give_back(item, name)
+            _log.warning("binding %s/%s to %s: %s", pod.namespace, pod.name, node, error)
+            self._give_back(item, profile, node)
         else:
-            text = f"Successfully assigned {pod.namespace}/{pod.name} to {name}"
-            desk.events.event(item.pod.obj, "Normal", "Scheduled", text, action="Binding")
+            text = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
+            self._desk(pod.obj).events.event(pod.obj, "Normal", "Scheduled", text, action="Binding")
             self.queue.remove(pod.uid)
         finally:
             self._flying -= 1
             if self._flying == FLYING - 1:
                 self._work.set()
 
-    def _give_back(self, item: Waiting, node: str) -> None:
-        """The binding failed: its place is free again, and the pod, if it still waits, is tried again later."""
+    async def _go(self, pod: PodInfo, profile: Profile, node: str) -> None:
+        for permit in profile.permits:
+            if (why := await permit.ask(pod, node)) is not None:
+                raise Rejected(f"{permit.name}: {why}")
+        for step in profile.pre_binds:
+            await step.ready(self._handle, pod, node)
+        for bind in profile.binds:
+            if await bind.write(self._handle, pod, node):
+                return
+        raise Rejected("no bind plugin has bound it")
+
+    def _give_back(self, item: Waiting, profile: Profile, node: str) -> None:
+        """It does not go there: its place is free again, and the pod, if it still waits, is tried again later."""
+        for plugin in reversed(profile.reserves):
+            plugin.undo(self._handle, item.pod)
         self.cache.forget(item.pod.uid)
         live = self.pods.get(item.pod.namespace, item.pod.name)
         if live is None or not self._is_ours(live) or live["metadata"].get("uid") != item.pod.uid:

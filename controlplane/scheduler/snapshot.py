@@ -131,6 +131,9 @@ class Storage(Protocol):
     def volumes(self, storage_class: str) -> list[Object]:
         """The volumes of a class."""
 
+    def kept_for(self, volume: str) -> str | None:
+        """Uid of the claim that is about to get the volume."""
+
 
 class Changes:
     """Which nodes changed, in order: who has looked at all nodes once looks again at these only."""

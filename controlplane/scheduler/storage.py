@@ -12,13 +12,14 @@ from panal.resources import PERSISTENTVOLUMECLAIMS, PERSISTENTVOLUMES, resource
 from .. import volumebinding as facts
 from .plugins.volumes import choose, unbound
 from .snapshot import Object, PodInfo, Snapshot
+from .steps import Rejected
 
 BIND_TIMEOUT = 600.0
 """Seconds that a pod's claims may take to be bound (upstream's bindTimeoutSeconds)."""
 
 
-class Unbound(Exception):
-    """The pod's claims did not get their volumes; the message is for a person."""
+class Unbound(Rejected):
+    """The pod's claims did not get their volumes."""
 
 
 def slim(obj: Object) -> Object:
@@ -34,6 +35,12 @@ class Storage:
         self._changed = changed
         self._by_class: dict[str, dict[str, Object]] = {}
         self._waiting: set[asyncio.Event] = set()
+        self._chosen: dict[str, list[tuple[Object, Object | None]]] = {}
+        """Pod uid -> the volumes chosen for its claims, None where one is to be made, until they are bound."""
+        self._where: dict[str, str] = {}
+        """Pod uid -> the node for which they were chosen."""
+        self._kept: dict[str, str] = {}
+        """Volume -> uid of the claim it was chosen for."""
         self._claims = Informer(client, PERSISTENTVOLUMECLAIMS, transform=slim)
         self._volumes = Informer(client, PERSISTENTVOLUMES, transform=slim)
         self._classes = Informer(client, resource("storageclasses"), transform=slim)
@@ -54,6 +61,9 @@ class Storage:
     def volumes(self, storage_class: str) -> list[Object]:
         return list(self._by_class.get(storage_class, {}).values())
 
+    def kept_for(self, volume: str) -> str | None:
+        return self._kept.get(volume)
+
     def _on_volume(self, delta: Delta) -> None:
         match delta:
             case Applied(new, old):
@@ -72,20 +82,42 @@ class Storage:
             event.set()
         self._changed()
 
-    async def bind(self, pod: PodInfo, node: Object, snapshot: Snapshot) -> None:
-        """Give the pod's claims volumes of the node and wait until they have them. Raises Unbound, StatusError."""
+    def reserve(self, pod: PodInfo, node: Object, snapshot: Snapshot) -> None:
+        """Choose volumes of the node for the pod's claims, which no other claim is given. Raises Unbound."""
         claims = unbound(pod, snapshot)
         if not claims:
             return
         chosen = choose(claims, node, snapshot)
         if chosen is None:
             raise Unbound("the pod's volumes do not fit the node any more")
+        self._chosen[pod.uid], self._where[pod.uid] = chosen, node["metadata"]["name"]
+        for claim, volume in chosen:
+            if volume is not None:
+                self._kept[volume["metadata"]["name"]] = claim["metadata"]["uid"]
+
+    def unreserve(self, pod: PodInfo) -> None:
+        if self._forget(pod):
+            self._changed()
+
+    def _forget(self, pod: PodInfo) -> bool:
+        """Whether a volume was kept."""
+        self._where.pop(pod.uid, None)
+        volumes = [volume["metadata"]["name"] for _, volume in self._chosen.pop(pod.uid, ()) if volume is not None]
+        for name in volumes:
+            self._kept.pop(name, None)
+        return bool(volumes)
+
+    async def bind(self, pod: PodInfo) -> None:
+        """Give the claims what was reserved and wait until they have it. Raises Unbound, StatusError."""
+        if (chosen := self._chosen.get(pod.uid)) is None:
+            return
         for claim, volume in chosen:
             if volume is not None:
                 await self._point(volume, claim)
             else:
-                await self._select(claim, node["metadata"]["name"])
+                await self._select(claim, self._where[pod.uid])
         await self._bound(pod)
+        self._forget(pod)
 
     async def _point(self, volume: Object, claim: Object) -> None:
         if facts.belongs_to(volume, claim):

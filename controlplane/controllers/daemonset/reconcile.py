@@ -54,12 +54,13 @@ class DaemonSets:
         daemon = self._owned.owners.get(*which)
         if daemon is None or is_deleting(daemon):
             return None
+        seen_all = self._owned.satisfied(which)
         pods = await self._owned.claim(daemon)
         digest = await self._revise(daemon, pods)
         nodes = {name(node): node for node in self._nodes.all()}
         failure: Failure | None = None
         wait: float | None = None
-        if self._owned.satisfied(which):
+        if seen_all:
             now = self._context.now()
             plan = decide.place(daemon, nodes, pods, digest, now)
             plan, wait = self._hold_back(daemon, plan)

@@ -57,6 +57,7 @@ class Jobs:
             return None
         if not decide.is_ours(job):
             return await self._expire(job)
+        seen_all = self._owned.satisfied(which)
         pods = await self._owned.claim(job)
         plan = decide.plan(job, pods, self._context.now())
         if plan.status != status(job):
@@ -65,7 +66,7 @@ class Jobs:
                 self._events.event(job, *plan.event)
         for pod in plan.release:
             await self._release(pod)
-        if self._owned.satisfied(which):
+        if seen_all:
             new = [decide.new_pod(job, index, decide.replaced(job, pods, index)) for index in plan.create]
             failure = await self._owned.perform(which, job, self._control, new, plan.delete)
             if failure is not None and not (isinstance(failure, StatusError) and is_terminating(failure)):

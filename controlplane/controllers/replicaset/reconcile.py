@@ -39,10 +39,11 @@ class ReplicaSets:
         rs = self._owned.owners.get(*which)
         if rs is None:
             return None
+        seen_all = self._owned.satisfied(which)
         pods = await self._owned.claim(rs)
         now = self._context.now()
         failure: Failure | None = None
-        if self._owned.satisfied(which):
+        if seen_all:
             plan = decide.plan(rs, pods, self._related(rs, pods), now)
             new = [decide.new_pod(rs, self.resource.api_version, self.resource.kind)] * plan.create
             failure = await self._owned.perform(which, rs, self._control, new, plan.delete)

@@ -68,7 +68,12 @@ def choose(delayed: Sequence[Object], node: Object, snapshot: Snapshot) -> list[
         chosen = facts.notes_of(claim).get(facts.SELECTED_NODE)
         if chosen is not None and chosen != node["metadata"]["name"]:
             return None
-        pool = [volume for volume in storage.volumes(which) if volume["metadata"]["name"] not in taken]
+        pool = [
+            volume
+            for volume in storage.volumes(which)
+            if (name := volume["metadata"]["name"]) not in taken
+            and storage.kept_for(name) in (None, claim["metadata"]["uid"])
+        ]
         volume = facts.best(claim, pool, lambda volume: facts.fits_node(volume, node))
         storage_class = storage.storage_class(which) or {}
         if volume is not None:

@@ -19,6 +19,7 @@ SHELLS = {
     "podcontrol.py",
     "reconcile.py",
     "selection.py",
+    "slices.py",
 }
 PURE = sorted(
     path

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from panal.controlplane.scheduler import steps
 from panal.controlplane.scheduler.__main__ import main
 from panal.controlplane.scheduler.configuration import KIND, VERSION, Configuration, parse, read
 from panal.controlplane.scheduler.decide import Placed, message, schedule
 from panal.controlplane.scheduler.plugins import FILTERS, SCORES
+from panal.controlplane.scheduler.profiles import Profile
 
 HEAD = {"apiVersion": VERSION, "kind": KIND}
 
@@ -67,6 +69,16 @@ def test_an_added_affinity_binds_every_pod_of_the_profile(node: Any, pod: Any, s
     assert said.startswith("0/1 nodes are available: 1 node(s) didn't match scheduler-enforced node affinity.")
 
 
+def test_steps_are_turned_off_by_their_names() -> None:
+    off = {"disabled": [{"name": "*"}]}
+    (found,) = configured({"plugins": {"postFilter": off, "reserve": off, "preBind": off}}).profiles
+    assert (found.post_filters, found.reserves, found.pre_binds) == ((), (), ())
+    assert (found.queue_sort, found.binds) == (steps.QUEUE_SORT, steps.BINDS)
+    (without,) = configured({"plugins": {"multiPoint": {"disabled": [{"name": "VolumeBinding"}]}}}).profiles
+    assert "VolumeBinding" not in {item.name for item in (*without.filters, *without.reserves, *without.pre_binds)}
+    assert configured({"plugins": {"preEnqueue": {"enabled": [{"name": "SchedulingGates"}]}}}).profiles == (Profile(),)
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
@@ -83,6 +95,18 @@ def test_an_added_affinity_binds_every_pod_of_the_profile(node: Any, pod: Any, s
                 "profiles": [{"plugins": {"filter": {"disabled": [{"name": "No"}]}}}],
             },
             'profiles[0].plugins.filter: plugin "No" does not exist',
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"bind": {"disabled": [{"name": "*"}]}}}]},
+            'profiles[0].plugins: at least one bind plugin is needed for profile "default-scheduler"',
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"preEnqueue": {"disabled": [{"name": "SchedulingGates"}]}}}]},
+            'profiles[0].plugins.preEnqueue: plugin "SchedulingGates" cannot be disabled',
+        ),
+        (
+            {**HEAD, "profiles": [{"plugins": {"permit": {"enabled": [{"name": "DefaultBinder"}]}}}]},
+            'profiles[0].plugins.permit: plugin "DefaultBinder" does not exist',
         ),
         (
             {**HEAD, "profiles": [{"pluginConfig": [{"name": "X", "args": {"a": 1}}]}]},

@@ -30,6 +30,7 @@ class Things:
         self._claims = {item["metadata"]["name"]: item for item in claims}
         self._volumes = {item["metadata"]["name"]: item for item in volumes}
         self._class = storage_class
+        self.kept: dict[str, str] = {}
 
     def claim(self, namespace: str, name: str) -> Object | None:
         return self._claims.get(name)
@@ -42,6 +43,9 @@ class Things:
 
     def volumes(self, storage_class: str) -> list[Object]:
         return [item for item in self._volumes.values() if facts.class_of(item) == storage_class]
+
+    def kept_for(self, volume: str) -> str | None:
+        return self.kept.get(volume)
 
 
 def claim(volume: str = "", size: str = "1Gi", name: str = "data", **notes: str) -> Object:
