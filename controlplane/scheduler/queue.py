@@ -34,6 +34,8 @@ class Waiting:
     tried: float = 0.0
     blamed: frozenset[str] = frozenset()
     """Filters that refused it last time."""
+    turn: int = -1
+    """Its entry among the active; others of it are stale."""
     failed: bool = False
     """Its last attempt ended in an error rather than a refusal: its back-off is never cut short."""
 
@@ -64,9 +66,11 @@ class Queue:
         item = self._items.get(pod.uid)
         if item is None:
             item = self._items[pod.uid] = Waiting(pod, now)
-        item.pod = pod
+        before, item.pod = item.pod, pod
         if self._where.get(pod.uid) != "active":
             self._rouse(item)
+            self._activate(item)
+        elif self.order(before, item.since) != self.order(pod, item.since):
             self._activate(item)
 
     def update(self, pod: PodInfo) -> None:
@@ -147,7 +151,8 @@ class Queue:
 
     def _activate(self, item: Waiting) -> None:
         self._where[item.pod.uid] = "active"
-        heapq.heappush(self._active, (*self.order(item.pod, item.since), next(self._sequence), item.pod.uid))
+        item.turn = next(self._sequence)
+        heapq.heappush(self._active, (*self.order(item.pod, item.since), item.turn, item.pod.uid))
 
     def _back_off(self, item: Waiting) -> None:
         self._where[item.pod.uid] = "backoff"
@@ -165,8 +170,8 @@ class Queue:
 
     def _pop_active(self) -> Waiting | None:
         while self._active:
-            uid = heapq.heappop(self._active)[-1]
-            if self._where.get(uid) == "active":
+            *_, turn, uid = heapq.heappop(self._active)
+            if self._where.get(uid) == "active" and self._items[uid].turn == turn:
                 return self._items[uid]
         return None
 
