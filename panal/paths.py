@@ -92,7 +92,7 @@ class ClusterPaths:
 
     @property
     def logs(self) -> Path:
-        """logs/COMPONENT.log of what is not a pod: steward, kubelet-NODE, runtime-NODE, lb, dns."""
+        """logs/COMPONENT.log of what is not a pod: steward, kubelet-NODE, runtime-NODE, runtime-workers, lb, dns."""
         return self.root / "logs"
 
     @property

@@ -20,7 +20,7 @@ class Space:
 
 
 class PodNetwork(Protocol):
-    """The network of one node's pods; used by the runtime, in the node's own network namespace."""
+    """The network of one node's pods; used by the runtime."""
 
     async def attach(self, sandbox_id: str) -> Space:
         """Give the sandbox an address of the node's pod CIDR. The same id gets the same Space, after a restart too."""

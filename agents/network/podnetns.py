@@ -18,7 +18,7 @@ from panal import linux
 from panal.tasks import spawn
 
 from .contract import Space
-from .netlink import Netlink, inside, new_namespace
+from .netlink import Netlink, inside, new_namespace, open_inside
 from .netns import LOOPBACK_INDEX, SYSCTLS, device, link_address, pin, write_sysctls
 from .podaddresses import AddressesExhausted, AddressPool, check_sandbox_id
 
@@ -33,9 +33,13 @@ _log = logging.getLogger(__name__)
 
 
 class NetnsPodNetwork:
-    """Pods of the node whose network namespace this object is made in. State lies in `folder`."""
+    """Pods of the node in whose network namespace this object is made. State lies in `folder`.
+
+    Its methods may be called in any other: all that it does to the node, it does there.
+    """
 
     def __init__(self, pod_cidr: str, folder: Path, pool: int = POOL) -> None:
+        self._node = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._namespaces = folder / "namespaces"
         self._assigned = folder / "assigned"
         for path in (self._namespaces, self._assigned):
@@ -69,6 +73,7 @@ class NetnsPodNetwork:
         self._filling = True
         if self._worker is not None:
             self._worker.shutdown(wait=True)
+        os.close(self._node)
 
     def _space(self, address: str) -> Space:
         return Space(address, str(self._namespaces / address))
@@ -108,7 +113,7 @@ class NetnsPodNetwork:
             write_sysctls(SYSCTLS)
             pod = Netlink()
         name = device("p", address)
-        with pod, Netlink() as node:
+        with pod, open_inside(self._node) as node:
             node.add_veth(name, GATEWAY_LINK_ADDRESS, "eth0", link_address(address), namespace)
             here = node.index(name)
             node.add_route(address, 32, index=here)
@@ -128,7 +133,7 @@ class NetnsPodNetwork:
         Off the loop: the kernel takes some 15 ms to be sure that nobody uses the device.
         """
         try:
-            with Netlink() as netlink:
+            with open_inside(self._node) as netlink:
                 netlink.delete_link(device("p", address))
                 netlink.flush()
         except OSError as error:
@@ -159,7 +164,7 @@ class NetnsPodNetwork:
             self._filling = False
 
     def _thread(self) -> ThreadPoolExecutor:
-        """The one thread for what waits in the kernel; threads keep the network namespace they were started in."""
+        """The one thread for what waits in the kernel."""
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, "pod-network")
         return self._worker

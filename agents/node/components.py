@@ -79,10 +79,28 @@ def _joined(config: ClusterConfig, paths: ClusterPaths) -> list[Component]:
     file = (f"--config={paths.node(node).config}",)
     return [
         _relay(paths, node),
-        Component(f"runtime-{node}", "panal-runtime", RUNTIME, file, node),
+        _runtime(f"runtime-{node}", paths, [node]),
         Component(f"kubelet-{node}", "kubelet", KUBELET, file, node),
         Component("watch", "panal-watch", WATCH, (str(paths.root),), node, once=True),
     ]
+
+
+def _runtime(name: str, paths: ClusterPaths, nodes: Sequence[str], *, early: bool = False) -> Component:
+    """One for several nodes of this machine. It starts in the first's network, and enters the others' by itself."""
+    files = tuple(f"--config={paths.node(node).config}" for node in nodes)
+    return Component(name, "panal-runtime", RUNTIME, files, nodes[0], early)
+
+
+def _runtimes(config: ClusterConfig, paths: ClusterPaths) -> Sequence[Component]:
+    """The control plane's node has one of its own: its containers come of a spawner that has imported less, the
+    others' of one that has imported what they run."""
+    first = config.control_plane.name
+    here = [node.name for node in config.nodes if config.host in ("", node.name)]
+    others = [node for node in here if node != first]
+    found = [_runtime(f"runtime-{first}", paths, [first], early=True)] if first in here else []
+    if others:
+        found.append(_runtime("runtime-workers" if len(others) > 1 else f"runtime-{others[0]}", paths, others))
+    return found
 
 
 def _relay(paths: ClusterPaths, node: str) -> Component:
@@ -94,14 +112,13 @@ def _all(config: ClusterConfig, paths: ClusterPaths) -> list[Component]:
         return _joined(config, paths)
     first = config.control_plane
     nodes = [first, *(node for node in config.nodes if node.name != first.name)]
+    runtimes = {runtime.host: runtime for runtime in _runtimes(config, paths)}
     found: list[Component] = []
     for node in nodes:
         file = str(paths.node(node.name).config)
         early = node.name == first.name
-        found += [
-            Component(f"runtime-{node.name}", "panal-runtime", RUNTIME, (f"--config={file}",), node.name, early),
-            Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}",), node.name, early),
-        ]
+        found += [runtimes[node.name]] if node.name in runtimes else []
+        found.append(Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}",), node.name, early))
         if config.network == "machine":
             found.append(Component(f"network-{node.name}", "panal-network", NETWORK, (f"--config={file}",), node.name))
         if early:

@@ -250,7 +250,7 @@ def image_rm(name: str) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
 @click.argument("component", shell_complete=completion.components)
 def logs(name: str | None, follow: bool, component: str) -> None:
-    """Show what COMPONENT logs: steward, kubelet-NODE, runtime-NODE, lb, dns, kube-apiserver, ..."""
+    """Show what COMPONENT logs: steward, kubelet-NODE, runtime-NODE, runtime-workers, lb, dns, kube-apiserver, ..."""
     from .logs import logs
 
     logs(name, component, follow, os.environ)

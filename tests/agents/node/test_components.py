@@ -18,9 +18,10 @@ PATHS = ClusterPaths(Path("/home"))
 def test_the_control_planes_node_comes_first_then_the_others_then_the_lan():
     names = [component.name for component in components(CONFIG, PATHS)]
     assert names == [
-        "runtime-nodo1", "kubelet-nodo1", "bring-up", "runtime-nodoa", "kubelet-nodoa",
-        "runtime-nodob", "kubelet-nodob", "dns", "lb",
+        "runtime-nodo1", "kubelet-nodo1", "bring-up", "runtime-workers", "kubelet-nodoa", "kubelet-nodob", "dns", "lb",
     ]  # fmt: skip
+    workers = next(component for component in components(CONFIG, PATHS) if component.name == "runtime-workers")
+    assert [Path(argument).parent.name for argument in workers.arguments] == ["nodoa", "nodob"]
     assert [component.name for component in components(CONFIG, PATHS) if component.once] == ["bring-up"]
 
 
