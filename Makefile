@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-real demo-down test test-real test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control bench-relay clean
+.PHONY: help setup demo demo-real demo-down test test-real test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control bench-relay bench-miempresa clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -68,6 +68,10 @@ bench-api: setup ## Measure the API server: reads, durable writes, watches, memo
 
 bench-relay: setup ## Measure pods' traffic between two machines beside HAProxy with TLS
 	@.venv/bin/python benchmarks/relay.py
+
+bench-miempresa: setup ## Measure WordPress' pages through the whole path beside the same pods asked directly
+	@./scripts/tools.sh nginx mariadb wordpress
+	@.venv/bin/python benchmarks/miempresa.py
 
 bench-control: setup ## Measure scheduler and controllers stage by stage: decisions, bindings, replicas, endpoints, idle
 	@.venv/bin/python benchmarks/control.py

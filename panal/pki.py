@@ -166,8 +166,7 @@ def create(config: ClusterConfig, paths: ClusterPaths, now: datetime.datetime) -
     the machine's 127.0.0.1), controller-manager.conf, scheduler.conf, lb.conf, dns.conf, and for every node
     nodes/NAME/kubeconfig and nodes/NAME/pki/kubelet.{crt,key}.
     """
-    authority = Authority.create("kubernetes", now)
-    _write(paths.pki, "ca", authority.pair)
+    authority = _authority(paths.pki, now)
     first = config.control_plane
     hosts = [
         "kubernetes",
@@ -230,7 +229,18 @@ def context_name(cluster: str) -> str:
     return "panal" if cluster == "panal" else f"panal-{cluster}"
 
 
+def _authority(folder: Path, now: datetime.datetime) -> Authority:
+    """The one that a restored cluster has had, or a new one."""
+    if (folder / "ca.key").exists():
+        return Authority.load(Pair((folder / "ca.crt").read_bytes(), (folder / "ca.key").read_bytes()))
+    authority = Authority.create("kubernetes", now)
+    _write(folder, "ca", authority.pair)
+    return authority
+
+
 def _service_account_keys(folder: Path) -> None:
+    if (folder / "sa.key").exists() and (folder / "sa.pub").exists():
+        return
     key = ec.generate_private_key(ec.SECP256R1())
     write_private(folder / "sa.key", _private_pem(key))
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -32,7 +32,7 @@ def prepare(config: ClusterConfig, paths: ClusterPaths) -> None:
     for node in config.nodes_here:
         place = paths.node(node.name)
         write_private(place.config, dump(node_config(config, paths, node.name)))
-    if not (paths.pki / "ca.crt").exists():  # a node alone, started again, keeps them
+    if not (paths.pki / "apiserver.crt").exists():  # a node alone, started again, keeps them
         pki.create(config, paths, datetime.datetime.now(datetime.UTC))
     for pod in addons.control_plane(config, paths):
         file = paths.node(config.control_plane.name).manifests / f"{pod['metadata']['name']}.json"

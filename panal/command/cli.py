@@ -52,6 +52,7 @@ def cli() -> None:
 @click.option("--network", type=click.Choice(["auto", "netns", "loopback"]), help="How hosts and pods get addresses.")
 @click.option("--proxy-mode", type=click.Choice(["auto", "netfilter", "userspace"]), help="How kube-proxy forwards.")
 @click.option("--listen", metavar="ADDRESS[:PORT]", help="Let other machines join: this machine's address, or `auto`.")
+@click.option("--restore", type=click.Path(path_type=Path), help="Begin with what `panal backup` wrote into this file.")
 def up(
     config: Path | None,
     nodes: int | None,
@@ -59,11 +60,31 @@ def up(
     network: str | None,
     proxy_mode: str | None,
     listen: str | None,
+    restore: Path | None,
 ) -> None:
     """Start a cluster, and return when it is usable."""
     from .up import Wish, up
 
-    up(Wish(config, nodes, name, network, proxy_mode, listen), os.environ)
+    up(Wish(config, nodes, name, network, proxy_mode, listen, restore), os.environ)
+
+
+@cli.command()
+@NAME
+@click.option("--volumes/--no-volumes", default=True, help="With the data of provisioned volumes, or without.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(name: str | None, volumes: bool, file: Path) -> None:
+    """Write all that the cluster has stored, its keys and its volumes into FILE, while it runs.
+
+    Volumes are copied as their files stand: stop what writes there, or let it dump its data, first.
+
+    \b
+        panal backup monday.tar.gz
+        panal down
+        panal up --restore monday.tar.gz
+    """
+    from .backup import backup
+
+    backup(name, file, volumes, os.environ)
 
 
 @cli.command()

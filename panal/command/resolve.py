@@ -43,6 +43,7 @@ class Wish:
     network: str | None = None
     proxy_mode: str | None = None
     listen: str | None = None
+    restore: Path | None = None
 
     @property
     def source(self) -> str:

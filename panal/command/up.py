@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,6 +27,9 @@ from .launch import Keeper, launch
 from .resolve import Document, Resolved, Wish, guess_network, name_of, probe, read, resolve
 from .running import answers, configuration, follow, home, locked, names
 
+if TYPE_CHECKING:
+    from .backup import Backup
+
 API_ANSWERS = "API server answers"
 """The stage from which on kubectl works, and the user's kubeconfig leads to the cluster."""
 SOCKET_PATH = 107
@@ -38,6 +42,12 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
     """Start the cluster. Raises Failure. Interrupted, it takes away what it has begun."""
     began = process_start()
     document = read(wish)
+    saved: Backup | None = None
+    if wish.restore is not None:
+        from . import backup
+
+        saved = backup.read(wish.restore)
+        wish = replace(wish, name=wish.name or saved.config.name)
     paths = ClusterPaths.of(home(environ), name_of(wish, document))
     check_place(paths)
     mine = False
@@ -48,7 +58,10 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
                 mine = True
                 keeper = launch(paths, guess_network(wish, document), environ, began)
                 stack.push(lambda kind, *_: keeper.forget() if kind is not None else None)
-                _start(_resolve(wish, document, paths, environ), paths, keeper, lock)
+                resolved = _resolve(wish, document, saved, paths, environ)
+                if saved is not None:
+                    backup.unpack(saved, paths)
+                _start(resolved, paths, keeper, lock)
             target, context = _show_stages(paths, environ)
         except KeyboardInterrupt:
             click.echo("panal: interrupted; taking the cluster down again.", err=True)
@@ -87,9 +100,16 @@ def one_interruption() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _resolve(wish: Wish, document: Document | None, paths: ClusterPaths, environ: Mapping[str, str]) -> Resolved:
+def _resolve(
+    wish: Wish, document: Document | None, saved: Backup | None, paths: ClusterPaths, environ: Mapping[str, str]
+) -> Resolved:
     check(environ)
-    resolved = resolve(wish, document, probe(environ))
+    if saved is None:
+        resolved = resolve(wish, document, probe(environ))
+    else:
+        from . import backup
+
+        resolved = backup.resolved(saved, wish, paths.root.name, probe(environ))
     if wish.listen is not None:
         resolved = replace(resolved, config=_listening(resolved.config, wish.listen))
     check_length(sockets_of(resolved.config, paths), paths)

@@ -213,16 +213,19 @@ def database_dies(company: Company) -> None:
     company.kubectl("apply", "-f", str(file))
     company.kubectl("wait", "--for=condition=Ready", "pod/option1", "--timeout=60s")
     company.rules()
+    node = pod["spec"]["nodeName"]
+    company.kubectl("cordon", node)  # so that the next one must go elsewhere
     company.kubectl("delete", "pod", name)
     company.kubectl("rollout", "status", "deployment/mariadb", "--timeout=120s")
+    company.kubectl("uncordon", node)
     until(company.reads, "the post, with another pod of the database")
     company.rules()
     [(other, again)] = company.pods("mariadb").items()
     before, after = pod["status"]["podIP"], again["status"]["podIP"]
     say(f"{name} at {before} is {other} at {after} on {again['spec']['nodeName']} now.")
     say("Option 2, the Service's name: the post is read as before, its data is there.")
-    if before == after:
-        raise SystemExit("demo: the pod got the same address again")
+    if before == after or again["spec"]["nodeName"] == node:
+        raise SystemExit("demo: the pod came back where it was")
     company.kubectl("wait", "--for=condition=Ready=False", "pod/option1", "--timeout=60s")
     say("Option 1 is broken: its database has moved.")
     company.kubectl("get", "pod", "option1")

@@ -131,7 +131,7 @@ def _children(pid: int) -> set[int]:
         return set()
 
 
-def settle(shell: Shell, command: str, well: Callable[[Ran], bool], seconds: float) -> Ran:
+def settle(shell: Shell, command: str, well: Callable[[Ran], object], seconds: float) -> Ran:
     """Run the command; one that only reads again and again until it is `well`, `seconds` at most. What it said last."""
     deadline = time.monotonic() + seconds
     while True:
