@@ -12,10 +12,12 @@ from .flags import Usage
 _HERE = "panal.agents.agnhost"
 COMMANDS = {
     "connect": ("small:connect", "Attempts a TCP connection and returns useful errors"),
+    "crd-conversion-webhook": ("webhooks:conversion", "Serves /crdconvert over HTTPS"),
     "dns-server-list": ("small:dns_server_list", "Prints the host's DNS servers"),
     "dns-suffix": ("small:dns_suffix", "Prints the host's DNS suffixes"),
     "entrypoint-tester": ("small:entrypoint_tester", "Prints the arguments it is passed"),
     "etc-hosts": ("small:etc_hosts", "Prints the host's /etc/hosts file"),
+    "guestbook": ("guestbook:main", "Serves a guestbook: a primary, replicas, a front page"),
     "liveness": ("servers:liveness", "Is alive for 10 seconds, then reports unhealthy"),
     "logs-generator": ("hogs:logs_generator", "Outputs lines of logs to stdout uniformly"),
     "netexec": ("netexec:main", "Serves HTTP and UDP with various endpoints"),
@@ -24,6 +26,7 @@ COMMANDS = {
     "serve-hostname": ("servers:serve_hostname", "Serves the host's name over HTTP, TCP or UDP"),
     "stress": ("hogs:stress", "Takes memory and CPU"),
     "test-webserver": ("servers:test_webserver", "Serves the files of / over HTTP on port 80"),
+    "webhook": ("webhooks:webhook", "Answers admission reviews over HTTPS"),
 }
 
 
@@ -48,5 +51,5 @@ def main(argv: Sequence[str]) -> int:
 
 def _help() -> None:
     lines = ["Usage:", "  app [command]", "", "Available Commands:"]
-    lines += [f"  {name:<18}{words}" for name, (_, words) in COMMANDS.items()]
+    lines += [f"  {name:<24}{words}" for name, (_, words) in COMMANDS.items()]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 
@@ -23,13 +24,13 @@ def address() -> str:
     return os.environ.get("POD_IP", "127.0.0.1") if os.environ.get("PANAL_ROOT") else "0.0.0.0"
 
 
-async def serve(routes: list[web.AbstractRouteDef], port: int) -> web.AppRunner:
+async def serve(routes: list[web.AbstractRouteDef], port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
     """Answer on this port until the runner is cleaned up."""
     app = web.Application(client_max_size=64 << 20)
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
-    await web.TCPSite(runner, address(), real_port(port), reuse_address=True).start()
+    await web.TCPSite(runner, address(), real_port(port), reuse_address=True, ssl_context=tls).start()
     return runner
 
 

@@ -126,7 +126,7 @@ def _files(host: HostImage) -> Mapping[str, str]:
 
 
 def _unknown(reference: Reference) -> str:
-    known = ", ".join(sorted({host.names[0] for host in HOST_IMAGES}))
+    known = ", ".join(sorted({host.names[0] for host in HOST_IMAGES if "/" not in host.names[0]}))
     return (
         f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": {reference}: not '
         f"found: Panal does not pull from registries; images this machine can provide: {known}; others are added by "

@@ -6,6 +6,8 @@ from .hostimage import HostImage
 
 _TOOLBOX = ("busybox", "--install", "-s", "@DIR@")
 _PYTHON_WRAPPER = '#!/bin/sh\nexec @PYTHON@ "$@"\n'
+_AGNHOST = {"/agnhost": '#!/bin/sh\nexec @PYTHON@ -m panal.agents.agnhost "$@"\n'}
+_AGNHOST_ENTRY = "panal.agents.agnhost.main:main"
 _DEFAULT = "panal.agents.images.entrypoints.defaults"
 
 SHELLS = (
@@ -35,10 +37,20 @@ SHELLS = (
         package="curl",
     ),
     HostImage(
-        names=("agnhost", "e2e-test-images/agnhost", "panal/agnhost"),
+        names=("agnhost", "e2e-test-images/agnhost", "kubernetes-e2e-test-images/agnhost", "panal/agnhost"),
         command=("pause",),
-        entry="panal.agents.agnhost.main:main",
+        entry=_AGNHOST_ENTRY,
         entry_name="/agnhost",
-        files={"/agnhost": '#!/bin/sh\nexec @PYTHON@ -m panal.agents.agnhost "$@"\n'},
+        files=_AGNHOST,
+    ),
+    *(
+        HostImage(
+            names=(f"e2e-test-images/{name}", f"kubernetes-e2e-test-images/{name}"),
+            command=("test-webserver",),
+            entry=_AGNHOST_ENTRY,
+            entry_name="/agnhost",
+            files={**_AGNHOST, "/data.json": f'{{\n  "image": "{name}.jpg"\n}}\n'},
+        )
+        for name in ("nautilus", "kitten")
     ),
 )
