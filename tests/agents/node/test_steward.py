@@ -22,10 +22,11 @@ from panal.paths import ClusterPaths
 NETWORKS = ["netns", "loopback"] if probe(os.environ).namespaces is None else ["loopback"]
 
 
-def until(check, seconds=15.0):
+def until(check, seconds=30.0, said=str):
+    """Wait for it; `said` gives words for when it doesn't come."""
     deadline = time.monotonic() + seconds
     while not (found := check()):
-        assert time.monotonic() < deadline, "it took too long"
+        assert time.monotonic() < deadline, f"it took too long: {said()}"
         time.sleep(0.02)
     return found
 
@@ -45,8 +46,10 @@ class Cluster:
             "externalDNS: {address: 192.201.0.3}}\n"
         )
         command = [sys.executable, "-m", "panal.command", "up", "--network", network, "--config", str(file)]
-        self.up = subprocess.Popen(command, env=self._environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: len([part for part in self.components().values() if part["pid"]]) >= 6)
+        said = home.parent / "up"
+        with said.open("wb") as output:
+            self.up = subprocess.Popen(command, env=self._environ, stdout=output, stderr=output)
+        until(lambda: len([part for part in self.components().values() if part["pid"]]) >= 5, said=said.read_text)
 
     def panal(self, *words):
         command = [sys.executable, "-m", "panal.command", *words]
