@@ -34,7 +34,7 @@ test: setup lint ## Everything CI checks: style, types, import contracts, all te
 	@WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
-	@./scripts/tools.sh knotd
+	@./scripts/tools.sh knotd apache2
 	@PANAL_TEST_ALL=1 WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes)

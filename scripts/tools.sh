@@ -17,6 +17,7 @@ programs=
 for wanted in "$@"; do
     case $wanted in
         nft) package=nftables brings=nft sign=nft ;;
+        apache2) package=apache2-bin brings=apache2 sign=apache2 ;;
         nginx) package=nginx-light brings=nginx sign=nginx ;;
         busybox) package=busybox-static brings=busybox sign=busybox ;;
         knotd) package=knot brings=knotd sign=knotd ;;

@@ -27,6 +27,7 @@ SYSCTLS = {
     "net/ipv4/conf/all/rp_filter": "0",  # answers to a redirected connection may come by another device
     "net/ipv4/conf/default/rp_filter": "0",
     "net/ipv4/conf/default/accept_local": "0",
+    "net/ipv4/tcp_migrate_req": "1",  # a server that listens anew (SO_REUSEPORT) gets what its old self did not accept
 }
 """For every namespace, written before its devices exist: Linux gives `default` to each new device."""
 

