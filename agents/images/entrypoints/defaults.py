@@ -1,4 +1,4 @@
-"""Entrypoints that only complete a command line: node, curl, redis, memcached, haproxy, traefik."""
+"""Entrypoints that only complete a command line: node, curl, redis, memcached, haproxy, traefik, caddy."""
 
 from __future__ import annotations
 
@@ -24,11 +24,25 @@ def traefik(argv: Sequence[str]) -> int:
 
     def start(argv: list[str]) -> None:
         named = bool(argv) and (argv[0] in ("healthcheck", "version") or is_option(argv))
-        program = shutil.which("traefik") or os.path.join(os.path.dirname(sys.executable), "traefik")
+        program = _beside("traefik")
         given = argv[1:] if argv[:1] == ["traefik"] else argv
         execute([program, *given] if named or argv[:1] == ["traefik"] else argv)
 
     return run(start, argv)
+
+
+def caddy(argv: Sequence[str]) -> int:
+    """The image has no entrypoint: its command names the program."""
+
+    def start(argv: list[str]) -> None:
+        execute([_beside("caddy"), *argv[1:]] if argv[:1] == ["caddy"] else argv)
+
+    return run(start, argv)
+
+
+def _beside(program: str) -> str:
+    """In PATH, or beside the interpreter, where PyPI's packages put it."""
+    return shutil.which(program) or os.path.join(os.path.dirname(sys.executable), program)
 
 
 def redis(argv: Sequence[str]) -> int:
