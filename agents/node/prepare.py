@@ -11,7 +11,7 @@ import os
 
 import orjson
 
-from panal import addons, pki
+from panal import pki, staticpods
 from panal.config import ClusterConfig, NodeConfig, dump
 from panal.kubeconfig import write_private
 from panal.paths import ClusterPaths
@@ -34,7 +34,7 @@ def prepare(config: ClusterConfig, paths: ClusterPaths) -> None:
         write_private(place.config, dump(node_config(config, paths, node.name)))
     if not (paths.pki / "apiserver.crt").exists():  # a node alone, started again, keeps them
         pki.create(config, paths, datetime.datetime.now(datetime.UTC))
-    for pod in addons.control_plane(config, paths):
+    for pod in staticpods.control_plane(config, paths):
         file = paths.node(config.control_plane.name).manifests / f"{pod['metadata']['name']}.json"
         write_private(file, orjson.dumps(pod, option=orjson.OPT_INDENT_2))
 

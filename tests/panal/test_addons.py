@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from panal import addons
+from panal import addons, staticpods
 from panal.bundled import BUNDLED
 from panal.config import ClusterConfig, NodeSpec, dump, load_cluster
 from panal.paths import ClusterPaths
@@ -25,7 +25,7 @@ PATHS = ClusterPaths(Path("/state/clusters/panal"))
 
 
 def _pods() -> list[tuple[str, dict]]:
-    found = [(pod["metadata"]["name"], pod["spec"]) for pod in addons.control_plane(CONFIG, PATHS)]
+    found = [(pod["metadata"]["name"], pod["spec"]) for pod in staticpods.control_plane(CONFIG, PATHS)]
     workloads = [obj for obj in addons.addons(CONFIG, PATHS) if "template" in obj.get("spec", {})]
     return found + [(obj["metadata"]["name"], obj["spec"]["template"]["spec"]) for obj in workloads]
 
@@ -55,7 +55,7 @@ def test_every_object_has_a_kind_that_the_api_serves_and_accounts_that_exist() -
 
 
 def test_paths_of_the_machine_are_the_same_inside() -> None:
-    for pod in addons.control_plane(CONFIG, PATHS):
+    for pod in staticpods.control_plane(CONFIG, PATHS):
         mounts = {mount["name"]: mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
         assert mounts == {volume["name"]: volume["hostPath"]["path"] for volume in pod["spec"]["volumes"]}
 

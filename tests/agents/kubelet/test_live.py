@@ -20,7 +20,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from panal import addons, pki, quantity
+from panal import pki, quantity, staticpods
 from panal.client import Client, Unreachable, until_reachable
 from panal.config import ClusterConfig, NodeConfig, NodeSpec, dump
 from panal.errors import NotFound, StatusError
@@ -59,7 +59,7 @@ class LiveNode:
             cluster.dns_service_ip, cluster.cluster_domain, cluster.service_cidr, cluster.pod_cidr,
         )  # fmt: skip
         self.node.config.write_bytes(dump(config))
-        manifest = addons.control_plane(cluster, self.paths)[0]
+        manifest = staticpods.control_plane(cluster, self.paths)[0]
         only = manifest["spec"]["containers"][0]
         only["command"] = [word for word in only["command"] if "edge-socket" not in word]
         only["volumeMounts"] = [mount for mount in only["volumeMounts"] if mount["name"] != "edge"]
