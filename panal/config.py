@@ -244,7 +244,12 @@ def load_node(path: Path) -> NodeConfig:
 
 def load_cluster(path: Path) -> ClusterConfig:
     """Read a ClusterConfig written by `dump`. Raises OSError or ValueError."""
-    raw: dict[str, Any] = orjson.loads(path.read_bytes())
+    return parse_cluster(path.read_bytes())
+
+
+def parse_cluster(text: bytes) -> ClusterConfig:
+    """The ClusterConfig that `dump` wrote. Raises ValueError, KeyError, TypeError."""
+    raw: dict[str, Any] = orjson.loads(text)
     lb, dns, proxy = raw["load_balancer"], raw["external_dns"], raw.get("forward_proxy")
     return ClusterConfig(
         **{

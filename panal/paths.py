@@ -120,6 +120,11 @@ class ClusterPaths:
         return self.root / "volumes"
 
     @property
+    def membership(self) -> Path:
+        """What a machine that has joined needs to be the same node again: outlives the folder, until `panal down`."""
+        return self.root.parent.parent / "members" / f"{self.root.name}.json"
+
+    @property
     def namespaces(self) -> Path:
         """Bind mounts of network namespaces, one a host, in the cluster's own mount namespace."""
         return self.root / "netns"

@@ -1,12 +1,18 @@
-"""What a membership is on disk: the folder that the steward of a machine that joined begins with."""
+"""What a membership is on disk: the folder that the steward of a machine that joined begins with.
+
+The folder goes with the steward. `keep` puts what it began with into one file beside it, from which `put` makes it
+again: a machine that was restarted is the same node, with the same keys.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from pathlib import PurePosixPath
 
 import orjson
 
-from panal.config import ClusterConfig, Joined, NodeConfig, NodeSpec
+from panal.config import ClusterConfig, Joined, NodeConfig, NodeSpec, dump, parse_cluster
 from panal.kubeconfig import document, write_private
 from panal.paths import ClusterPaths
 from panal.pki import Pair
@@ -62,8 +68,6 @@ def node_config(found: Membership, config: ClusterConfig, paths: ClusterPaths) -
 
 def write(found: Membership, config: ClusterConfig, paths: ClusterPaths) -> None:
     """Keys, certificates and the node's configuration; keys are 0600. Raises OSError."""
-    from panal.config import dump
-
     place = paths.node(found.node)
     for folder in (place.manifests, place.root / "pki", paths.pki, paths.run):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -97,6 +101,42 @@ def write_serving(paths: ClusterPaths, node: str, pair: Pair) -> None:
     folder = paths.node(node).root / "pki"
     write_private(folder / "kubelet.key", pair.key)
     write_private(folder / "kubelet.crt", pair.certificate)
+
+
+def keep(config: ClusterConfig, paths: ClusterPaths) -> None:
+    """Remember the membership as it is now. Raises OSError."""
+    place = paths.node(config.nodes[0].name)
+    files = [paths.pki / "ca.crt", place.config, place.kubeconfig, *sorted((place.root / "pki").glob("kubelet*"))]
+    content = {os.fspath(file.relative_to(paths.root)): file.read_text() for file in files}
+    write_private(paths.membership, orjson.dumps({"config": orjson.loads(dump(config)), "files": content}))
+
+
+def kept(paths: ClusterPaths) -> tuple[ClusterConfig, dict[str, str]] | None:
+    """The configuration and the files; None where this machine is no member. Raises OSError, ValueError."""
+    try:
+        found = orjson.loads(paths.membership.read_bytes())
+    except FileNotFoundError:
+        return None
+    try:
+        return parse_cluster(orjson.dumps(found["config"])), dict(found["files"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{paths.membership} is not what `panal node join` wrote: {error}") from error
+
+
+def put(config: ClusterConfig, files: dict[str, str], paths: ClusterPaths) -> None:
+    """Make the folder again that `write` made. Raises OSError, ValueError."""
+    for folder in (paths.node(config.nodes[0].name).manifests, paths.run):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, text in files.items():
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{paths.membership} names the file {name!r}")
+        write_private(paths.root / name, text.encode())
+
+
+def moved(config: ClusterConfig, endpoint: str) -> ClusterConfig:
+    """The same membership of a cluster that is at another address now."""
+    assert config.joined is not None
+    return dataclasses.replace(config, joined=dataclasses.replace(config.joined, endpoint=endpoint))
 
 
 def _cores() -> str:

@@ -60,6 +60,7 @@ async def renew(client: Client, config: ClusterConfig, paths: ClusterPaths, seco
     serving = await certificates.certificate(client, certificates.SERVING, node.name, hosts, seconds=seconds)
     member.write_client(paths, config, pair)
     member.write_serving(paths, node.name, serving)
+    member.keep(config, paths)
     _log.info("certificates renewed until %s", certificates.ends(pair.certificate))
     for component in (f"kubelet-{node.name}", "relay"):
         await _restart(paths, component)

@@ -24,7 +24,7 @@ import click
 import orjson
 
 from panal import bundled
-from panal.config import ClusterConfig, dump, load_cluster
+from panal.config import ClusterConfig, dump, parse_cluster
 from panal.paths import ClusterPaths
 
 from .failure import Failure
@@ -126,13 +126,12 @@ def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 def read(file: Path) -> Backup:
     """Look into a backup. Raises Failure."""
     try:
-        with tarfile.open(file, "r:gz") as tar, tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(file, "r:gz") as tar:
             facts = orjson.loads(_bytes(tar, FACTS))
-            config = Path(folder) / CONFIG
-            config.write_bytes(_bytes(tar, CONFIG))
+            config = parse_cluster(_bytes(tar, CONFIG))
             if facts["format"] != FORMAT:
                 raise ValueError(f"its format is {facts['format']}, and this Panal reads {FORMAT}")
-            return Backup(file, load_cluster(config), str(facts["folder"]), str(facts["version"]))
+            return Backup(file, config, str(facts["folder"]), str(facts["version"]))
     except OSError as error:
         raise Failure(f"{file} can't be read: {error.strerror or error}.") from error
     except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError) as error:

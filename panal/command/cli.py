@@ -336,6 +336,22 @@ def node_join(
     join(Wish(address, token, token_file, pin, node_name, name), os.environ)
 
 
+@node.command("start")
+@click.argument("address", required=False, metavar="[ADDRESS[:PORT]]")
+@click.option("--name", default=None, metavar="NAME", help="What the cluster is called on this machine.  [panal]")
+def node_start(address: str | None, name: str | None) -> None:
+    """Be the node again that this machine was before it was restarted: no token is needed.
+
+    ADDRESS: where the control plane is now, if that has moved. At every start of the machine, for an ordinary user:
+
+    \b
+        (crontab -l; echo '@reboot panal node start') | crontab -
+    """
+    from .node.join import start
+
+    start(address, name, os.environ)
+
+
 @node.command("ls")
 @NAME
 def node_ls(name: str | None) -> None:

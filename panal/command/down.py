@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 
@@ -24,11 +25,20 @@ def down(name: str | None, environ: Mapping[str, str]) -> None:
     paths, others = paths_of(name, environ), names(environ)
     if name is None and not paths.root.exists() and len(others) == 1:
         paths = paths_of(others[0], environ)
-    if not paths.root.exists():
+    if not paths.root.exists() and not paths.membership.exists():
         hint = f"these are there: {', '.join(others)}" if others else "nothing runs here"
         raise Failure(f"there is no cluster called {paths.root.name!r}; {hint}.")
     end(paths)
+    _forget(paths)
     click.echo(f"The cluster {paths.root.name!r} is gone.")
+
+
+def _forget(paths: ClusterPaths) -> None:
+    """This machine is to be no node of another one's cluster any more."""
+    paths.membership.unlink(missing_ok=True)
+    for folder in (paths.membership.parent, paths.membership.parent.parent):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def end(paths: ClusterPaths) -> None:

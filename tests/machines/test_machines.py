@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from pathlib import Path
@@ -86,6 +87,35 @@ def test_a_machine_that_disappears_comes_back_from_another_address(company: Comp
     until(lambda: not company.is_ready(), seconds=90)
     company.laptop.move("10.99.0.77")
     company.laptop.plug_cable()
+    until(company.is_ready, seconds=60)
+    until(lambda: company.both_ways() is None, seconds=60)
+
+
+@FULL
+def test_a_machine_that_is_restarted_is_the_same_node_again(company: Company):
+    """As a power cut ends it: nothing is left but files, and no token is needed."""
+    before = company.cluster.get("node", "laptop")["metadata"]["uid"]
+    folder = company.laptop.home / "panal" / "clusters" / "far"
+    for process in processes_below(folder):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    until(lambda: not processes_below(folder), seconds=20)
+    company.laptop.environ = {}
+    done = company.laptop.panal("node", "start", "--name", "far", timeout=90)
+    assert "This machine is the node 'laptop'" in done.stdout
+    assert company.cluster.get("node", "laptop")["metadata"]["uid"] == before
+    until(lambda: company.both_ways() is None, seconds=60)
+    membership = company.laptop.home / "panal" / "members" / "far.json"
+    assert membership.stat().st_mode & 0o777 == 0o600
+
+
+@FULL
+def test_a_control_plane_that_is_restored_from_its_backup_has_its_machines_again(company: Company):
+    file = company.office.home / "backup.tar.gz"
+    company.office.panal("backup", "--name", "near", str(file))
+    company.office.panal("down", "--name", "near")
+    company.office.panal("up", "--restore", str(file))
+    company.cluster.kubectl("wait", "--for=condition=Ready", "pod/near", "--timeout=60s")
     until(company.is_ready, seconds=60)
     until(lambda: company.both_ways() is None, seconds=60)
 

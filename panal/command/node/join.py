@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,29 +85,74 @@ def join(wish: Wish, environ: Mapping[str, str]) -> None:
             f"a cluster called {paths.root.name!r} runs on this machine already; end it with `panal down`, or give "
             "this one another name with --name."
         )
+    capability = _namespaces(environ)
+    found = _handshake(wish, token, node)
+    _check(found.facts.network, found.facts.proxy_mode, capability)
+    member = importlib.import_module(f"{JOIN}.member")
+    config = member.cluster_config(found, paths.root.name)
+    _be_node(config, paths, lambda: member.write(found, config, paths), {**environ}, began)
+    _closing_words(node, found.facts.cluster, paths)
+
+
+def start(address: str | None, name: str | None, environ: Mapping[str, str]) -> None:
+    """Be the node again that this machine was before it was restarted. Raises Failure."""
+    began = up.process_start()
+    paths = paths_of(name, environ)
+    if answers(paths):
+        raise Failure(f"{paths.root.name!r} runs on this machine already; see `panal status`.")
+    member = importlib.import_module(f"{JOIN}.member")
+    try:
+        found = member.kept(paths)
+    except (OSError, ValueError) as error:
+        raise Failure(f"the membership can't be read: {error}; join again with a token.") from error
+    if found is None:
+        raise Failure(
+            f"this machine is no node of a cluster that is called {paths.root.name!r} here; join one with "
+            "`panal node join`, or name it with --name."
+        )
+    config, files = found
+    if address is not None:
+        config = member.moved(config, importlib.import_module(f"{JOIN}.discovery").endpoint(address))
+    _check(config.network, config.proxy_mode, _namespaces(environ))
+    node = config.nodes[0].name
+    click.echo(f"member       {node}, of the cluster at {config.joined.endpoint}; it is Ready when that answers")
+    _be_node(config, paths, lambda: member.put(config, files, paths), {**environ}, began)
+    _closing_words(node, config.name, paths)
+
+
+def _namespaces(environ: Mapping[str, str]) -> Capability:
+    """What the machine can do, namespaces included. Raises Failure."""
     capability = probe(environ)
     if capability.namespaces is not None:
         raise Failure(f"a node that joins lives in namespaces of its own, but {capability.namespaces}.")
-    found = _handshake(wish, token, node)
-    _check(found.facts, capability)
-    member = importlib.import_module(f"{JOIN}.member")
-    config = member.cluster_config(found, paths.root.name)
+    return capability
+
+
+def _be_node(
+    config: Any, paths: ClusterPaths, write: Callable[[], None], environ: Mapping[str, str], began: float
+) -> None:
+    """Start what the node needs, show how it goes, and remember the membership. Raises Failure."""
     with up.one_interruption():
         try:
             with ExitStack() as stack:
                 up.check_place(paths)
                 lock = up.take_place(paths, stack)
-                member.write(found, config, paths)
-                _start(config, paths, {**environ}, began, lock, stack)
+                write()
+                _start(config, paths, environ, began, lock, stack)
             _show(paths)
+            importlib.import_module(f"{JOIN}.member").keep(config, paths)
         except KeyboardInterrupt:
             click.echo("panal: interrupted; this machine leaves again.", err=True)
             end(paths)
             sys.exit(130)
+
+
+def _closing_words(node: str, cluster: str, paths: ClusterPaths) -> None:
     suffix = "" if paths.root.name == "panal" else f" --name {paths.root.name}"
-    click.echo(f"\nThis machine is the node {node!r} of the cluster {found.facts.cluster!r}.")
+    click.echo(f"\nThis machine is the node {node!r} of the cluster {cluster!r}.")
     click.echo(f"  panal status{suffix}     its processes")
-    click.echo(f"  panal down{suffix}       ends them; then, where the control plane is: panal node rm {node}")
+    click.echo(f"  panal node start{suffix} the same node again, after this machine was restarted")
+    click.echo(f"  panal down{suffix}       ends it for good; then, where the control plane is: panal node rm {node}")
 
 
 def _token(wish: Wish, environ: Mapping[str, str]) -> str:
@@ -158,11 +203,11 @@ def _handshake(wish: Wish, token: str, node: str) -> Any:
         raise Failure(str(error)) from None
 
 
-def _check(facts: Any, capability: Capability) -> None:
+def _check(network: str, proxy_mode: str, capability: Capability) -> None:
     """Whether this machine can do as the cluster's nodes do. Raises Failure."""
-    if facts.network != "netns":
-        raise Failure(f"the cluster's nodes live in the {facts.network} network, which spans no other machines.")
-    if facts.proxy_mode == "netfilter" and capability.netfilter is not None:
+    if network != "netns":
+        raise Failure(f"the cluster's nodes live in the {network} network, which spans no other machines.")
+    if proxy_mode == "netfilter" and capability.netfilter is not None:
         raise Failure(
             f"the cluster's kube-proxy works with netfilter, but here {capability.netfilter}; install nftables, "
             "or start the cluster with `panal up --proxy-mode userspace`."
