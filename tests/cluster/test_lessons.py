@@ -317,11 +317,14 @@ CLUSTERS = {
 @pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="takes ten minutes")
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("config", CLUSTERS, ids=str)
-def test_all_other_lessons_too(config: str | None) -> None:
+@pytest.mark.parametrize("user", ["root", "ordinary"])
+def test_all_other_lessons_too(user: str, config: str | None) -> None:
+    if user == "root" and os.geteuid() != 0:
+        pytest.skip("needs root")
     arguments = ("--config", config) if config else ()
     names = rest(config)
     assert names
-    with harness.a_cluster(harness.variants()[0], CLUSTERS[config], *arguments) as cluster:
+    with harness.a_cluster(harness.Variant(user, "netns", "netfilter"), CLUSTERS[config], *arguments) as cluster:
         wrong = {}
         for name in names:
             try:
