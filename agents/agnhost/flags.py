@@ -5,6 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 
+_LOGGING = {
+    "add-dir-header": "false",
+    "alsologtostderr": "false",
+    "log-backtrace-at": ":0",
+    "log-dir": "",
+    "log-file": "",
+    "log-file-max-size": "1800",
+    "logtostderr": "true",
+    "one-output": "false",
+    "skip-headers": "false",
+    "skip-log-headers": "false",
+    "stderrthreshold": "2",
+    "v": "0",
+    "vmodule": "",
+}
+"""Flags that every command takes, as Kubernetes' programs do, and that change nothing here."""
+
+
 class Usage(Exception):
     """The arguments make no sense; the message is shown with exit code 1."""
 
@@ -18,6 +36,7 @@ def parse(
     """
     rest: list[str] = []
     values, words = dict(known), list(argv)
+    defaults = {**_LOGGING, **known}
     while words:
         word = words.pop(0)
         if word == "--":
@@ -27,15 +46,16 @@ def parse(
             continue
         name, equals, value = word.lstrip("-").partition("=")
         name = short.get(name, name.replace("_", "-"))
-        if name not in known:
+        if name not in defaults:
             raise Usage(f"Error: unknown flag: {word}")
-        if not equals and known[name] in ("true", "false"):
+        if not equals and defaults[name] in ("true", "false"):
             value = "true"
         elif not equals:
             if not words:
                 raise Usage(f"Error: flag needs an argument: {word}")
             value = words.pop(0)
-        values[name] = value
+        if name in known:
+            values[name] = value
     return values, rest
 
 

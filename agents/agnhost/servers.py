@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ def address() -> str:
     return os.environ.get("POD_IP", "127.0.0.1") if os.environ.get("PANAL_ROOT") else "0.0.0.0"
 
 
-async def serve(routes: list[web.AbstractRouteDef], port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
+async def serve(routes: Sequence[web.AbstractRouteDef], port: int, tls: ssl.SSLContext | None = None) -> web.AppRunner:
     """Answer on this port until the runner is cleaned up."""
     app = web.Application(client_max_size=64 << 20)
     app.add_routes(routes)

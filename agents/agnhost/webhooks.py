@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -45,7 +45,7 @@ def conversion(argv: list[str]) -> int:
     return asyncio.run(_serve([web.post("/crdconvert", _crdconvert), web.get("/readyz", _ready)], values))
 
 
-async def _serve(routes: list[web.AbstractRouteDef], values: Mapping[str, str]) -> int:
+async def _serve(routes: Sequence[web.AbstractRouteDef], values: Mapping[str, str]) -> int:
     await serve(routes, number(values, "port"), _tls(values["tls-cert-file"], values["tls-private-key-file"]))
     await until_told()
     return 0

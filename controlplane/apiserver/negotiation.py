@@ -40,8 +40,8 @@ class Form:
 
 
 @lru_cache(256)
-def accept(header: str, protobuf: bool = True) -> Form:
-    """The first form of an Accept header that can be served, `protobuf` only where the kind has it.
+def accept(header: str, protobuf: bool = True, tables: bool = True) -> Form:
+    """The first form of an Accept header that can be served, `protobuf` and `tables` only where the kind has them.
 
     Raises NotAcceptable.
     """
@@ -54,7 +54,7 @@ def accept(header: str, protobuf: bool = True) -> Form:
         if media not in (JSON, YAML) and not (media == PROTOBUF and protobuf):
             continue
         options = dict(parameter.partition("=")[::2] for parameter in parameters)
-        if (form := _form(media, options)) is not None:
+        if (form := _form(media, options)) is not None and (tables or form.kind != "Table"):
             return form
     raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {_OFFER}", details={})
 

@@ -170,11 +170,12 @@ class Application:
         if target.subresource in ("log", "proxy", *streams.NAMES):
             return Form()
         header = request.headers.get("Accept", "")
+        tables = isinstance(resource, CustomResource) or reviews.find(resource.plural) is None
         if "protobuf" not in header:
-            return accept(header)
+            return accept(header, tables=tables)
         from . import protobuf
 
-        return accept(header, protobuf.known(resource.api_version, resource.kind))
+        return accept(header, protobuf.known(resource.api_version, resource.kind), tables)
 
     def _handler(self, target: Target, resource: resources.Resource) -> Handler:
         if target.subresource:

@@ -14,6 +14,7 @@ Node = dict[str, Any]
 
 _DROPPED = frozenset({"oneOf", "anyOf", "allOf", "not", "nullable", "x-kubernetes-validations"})
 """What Swagger 2.0 has no word for, or its clients do not understand."""
+_GVK = "x-kubernetes-group-version-kind"
 _CONTENTS = frozenset({"properties", "items", "additionalProperties"})
 
 
@@ -23,8 +24,16 @@ def document(resources: tuple[CustomResource, ...]) -> Node:
     for resource in resources:
         base["paths"].update({path: openapi.swagger_path(found) for path, found in openapi.paths(resource).items()})
         for name, node in definitions(resource).items():
-            base["definitions"][name] = openapi.swagger_references(schema(node))
+            base["definitions"][name] = openapi.swagger_references(kind(node))
     return base
+
+
+def kind(node: Node) -> Node:
+    """A whole kind. One that keeps what it does not know is any object: of a kind with properties of its own, kubectl
+    would refuse all others."""
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        return {"type": "object", **{key: value for key, value in node.items() if key == _GVK}}
+    return schema(node)
 
 
 def schema(node: Node) -> Node:

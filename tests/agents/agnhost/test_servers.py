@@ -57,6 +57,7 @@ async def test_the_webhook_answers_reviews_over_https(tmp_path: Path) -> None:
     (tmp_path / "tls.key").write_bytes(pair.key)
     port = _free()
     flags = [f"--tls-cert-file={tmp_path}/tls.crt", f"--tls-private-key-file={tmp_path}/tls.key", f"--port={port}"]
+    flags += ["--alsologtostderr", "-v=4"]
     trust = ssl.create_default_context(cadata=ca.certificate.decode())
     review = {"apiVersion": "admission.k8s.io/v1", "request": {"uid": "u1"}}
     async with _running("webhook", *flags), ClientSession(connector=TCPConnector(ssl=trust)) as session:

@@ -41,6 +41,13 @@ def test_a_form_that_nobody_makes_is_not_acceptable(header: str) -> None:
         accept(header)
 
 
+def test_a_review_is_no_table() -> None:
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    with pytest.raises(NotAcceptable):
+        accept(table, tables=False)
+    assert accept(f"{table},application/json", tables=False) == Form(JSON)
+
+
 def test_a_discovery_form_names_itself() -> None:
     form = accept("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
     assert form.content_type == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

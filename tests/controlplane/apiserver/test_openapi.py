@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from panal.controlplane.apiserver import openapi
+from panal.controlplane.apiserver.custom import swagger
 from panal.resources import DEPLOYMENTS, all_resources
 
 
@@ -69,3 +70,17 @@ def test_what_a_path_offers_is_what_the_resource_can() -> None:
 def test_a_version_that_is_not_served_has_no_document() -> None:
     with pytest.raises(KeyError):
         openapi.v3("apis/nada.io/v1")
+
+
+def test_a_custom_kind_that_keeps_everything_is_any_object_in_v2() -> None:
+    gvk = [{"group": "example.com", "version": "v1", "kind": "Any"}]
+    named = {"apiVersion": {"type": "string"}, "metadata": {"allOf": [{"$ref": "#/components/schemas/Meta"}]}}
+    open_kind = {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": named,
+        "x-kubernetes-group-version-kind": gvk,
+    }
+    assert swagger.kind(open_kind) == {"type": "object", "x-kubernetes-group-version-kind": gvk}
+    closed = {"type": "object", "properties": {"spec": {"type": "string"}}, "x-kubernetes-group-version-kind": gvk}
+    assert swagger.kind(closed) == closed
