@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-
 _LOGGING = {
     "add-dir-header": "false",
     "alsologtostderr": "false",
