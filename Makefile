@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-real demo-down test test-real test-all test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control bench-relay bench-miempresa clean
+.PHONY: help setup demo demo-real demo-down test test-real test-all test-clients test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control bench-relay bench-miempresa clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -36,6 +36,10 @@ test: setup lint ## Everything CI checks: style, types, import contracts, all te
 test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
 	@./scripts/tools.sh knotd apache2
 	@PANAL_TEST_ALL=1 WORKERS=$(WORKERS) ./scripts/test.sh
+
+test-clients: setup ## Users' own programs: kubectl 1.36, Helm, Go on client-go 0.36, Prometheus, kopf, JavaScript (the first time half an hour)
+	@./scripts/clients.sh kubectl helm client-go prometheus
+	@CI=true PANAL_TEST_ALL=1 .venv/bin/python -m pytest tests/clients
 
 test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes)
 	@PANAL_TEST_COMPOSE=1 .venv/bin/python -m pytest tests/compose

@@ -105,11 +105,15 @@ class Client:
         resource_version: str | None = None,
         limit: int | None = None,
     ) -> Object:
-        """The List object, all pages of it when `limit` is None."""
+        """The List object, all pages of it when `limit` is None. Items have their kind, which the server leaves out."""
         params = _params(
             labelSelector=label_selector, fieldSelector=field_selector, resourceVersion=resource_version, limit=limit
         )
-        return await self._object("GET", resource.path(namespace), params=params)
+        found = await self._object("GET", resource.path(namespace), params=params)
+        for item in found.get("items") or ():
+            item.setdefault("kind", resource.kind)
+            item.setdefault("apiVersion", resource.api_version)
+        return found
 
     async def create(
         self,

@@ -137,10 +137,9 @@ class Informer:
             field_selector=self._field_selector,
         )
         kept: set[Key] = set()
-        head = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
         for item in answer.get("items") or ():
             kept.add(key_of(item))
-            self._apply({**head, **item})
+            self._apply(item)
         for key in [key for key in self._objects if key not in kept]:
             self._delete(key)
         self._version = str(answer["metadata"]["resourceVersion"])

@@ -11,6 +11,10 @@ from typing import Any
 
 import orjson
 
+from panal.resources import Resource
+
+from .custom.resource import CustomResource
+
 _METADATA = b'"metadata":{'
 
 
@@ -39,6 +43,15 @@ def with_revision(stored: bytes, revision: int) -> bytes:
 def event(kind: str, body: bytes) -> bytes:
     """A watch event as one line."""
     return b'{"type":"%b","object":%b}\n' % (kind.encode(), body)
+
+
+def items(resource: Resource, bodies: Iterable[bytes]) -> Iterable[bytes]:
+    """Encoded objects as the items of a list: those of built-in kinds do not repeat the list's kind and version."""
+    if isinstance(resource, CustomResource):
+        return bodies
+    head = b'{"kind":"%b","apiVersion":"%b",' % (resource.kind.encode(), resource.api_version.encode())
+    size = len(head)
+    return (b"{" + body[size:] if body.startswith(head) else body for body in bodies)
 
 
 def a_list(

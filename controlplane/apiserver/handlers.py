@@ -180,13 +180,15 @@ def _check_name(call: Call, obj: Object) -> None:
 
 async def patch(parts: Parts, call: Call) -> Answer:
     media = bodies.media_type(call.http)
+    if isinstance(call.resource, CustomResource) and media == patching.STRATEGIC:
+        raise bodies.unsupported(", ".join((patching.JSON_PATCH, patching.MERGE, patching.APPLY)))
+    if media != patching.APPLY:
+        patching.supported(media)
     raw = await bodies.read(call.http)
     requestoptions.check("patch", call.query, apply=media == patching.APPLY)
     if media == patching.APPLY:
         return await _apply(parts, call, raw)
-    if isinstance(call.resource, CustomResource) and media == patching.STRATEGIC:
-        raise bodies.unsupported(", ".join((patching.JSON_PATCH, patching.MERGE, patching.APPLY)))
-    change = patching.change(patching.supported(media), raw, call.resource)
+    change = patching.change(media, raw, call.resource)
     told = _repeated(call, raw, media)
     if told and call.field_validation == "Strict":
         raise patching.unfit(media, raw, {}, STRICT + strict(told))
@@ -253,8 +255,8 @@ async def delete_collection(parts: Parts, call: Call) -> Answer:
     context = call.context("", dry_run=options.dry_run)
     deleted: list[bytes] = []
     found, limit = parts.reader.current(call.resource, chosen), call.query.integer("limit") or 0
-    for items in _groups(found[:limit] if limit > 0 else found):
-        wanted = [replace(context, name=item.name, namespace=item.namespace) for item in items]
+    for group in _groups(found[:limit] if limit > 0 else found):
+        wanted = [replace(context, name=item.name, namespace=item.namespace) for item in group]
         ends = await asyncio.gather(
             *(parts.registry.delete(each, call.resource, options) for each in wanted), return_exceptions=True
         )
@@ -263,7 +265,8 @@ async def delete_collection(parts: Parts, call: Call) -> Answer:
                 deleted.append(end.body)
             elif not isinstance(end, NotFound):
                 raise end
-    body = encoding.a_list(f"{call.resource.kind}List", call.resource.api_version, parts.cache.revision, deleted)
+    items = encoding.items(call.resource, deleted)
+    body = encoding.a_list(f"{call.resource.kind}List", call.resource.api_version, parts.cache.revision, items)
     return Answer(body)
 
 

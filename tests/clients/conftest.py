@@ -4,56 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
 from panal.client import Client
-from panal.errors import AlreadyExists
+from panal.errors import AlreadyExists, NotFound
 from panal.resources import NAMESPACES, SERVICEACCOUNTS, resource
 
 from ..controlplane.apiserver.http.conftest import ApiServer, make
+from .objects import WIDGETS
 
 T = TypeVar("T")
-
-WIDGETS: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.clients.example.com"},
-    "spec": {
-        "group": "clients.example.com",
-        "scope": "Namespaced",
-        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wi"]},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {
-                            "spec": {
-                                "type": "object",
-                                "required": ["size"],
-                                "properties": {"size": {"type": "integer", "minimum": 1}},
-                            },
-                            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                        },
-                    }
-                },
-            }
-        ],
-    },
-}
-"""A custom kind that the tests of all clients use."""
-
-everything = pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="takes long; PANAL_TEST_ALL=1 runs it")
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +30,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     yield server
     if server.process is not None and server.process.poll() is None:
         assert server.stop() == 0, server.log()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[ApiServer]:
+    """A running server of the test's own, which the test may kill."""
+    found = make(tmp_path)
+    found.start()
+    yield found
+    if found.process is not None and found.process.poll() is None:
+        found.stop(signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +74,6 @@ async def space(kubeconfig: Path, request: pytest.FixtureRequest) -> AsyncIterat
 
 
 async def _is_served(client: Client) -> bool:
-    from panal.errors import NotFound
-
     try:
         await client.request("GET", "/apis/clients.example.com/v1")
     except NotFound:
@@ -114,31 +88,3 @@ def until(what: str, condition: Callable[[], T], seconds: float = 30) -> T:
         assert time.monotonic() < end, f"waited {seconds} s until {what}"
         time.sleep(0.05)
     return found
-
-
-def pod(name: str, **labels: str) -> dict[str, Any]:
-    """A pod's manifest."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name, **labels}},
-        "spec": {"containers": [{"name": "c", "image": "nginx"}]},
-    }
-
-
-def deployment(name: str, replicas: int = 1) -> dict[str, Any]:
-    """A Deployment's manifest."""
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "c", "image": "nginx"}]},
-            },
-        },
-    }

@@ -9,7 +9,7 @@ import pytest
 
 from panal.tasks import spawn
 
-from .conftest import deployment, pod
+from .objects import deployment, pod
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -6,24 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from ..controlplane.apiserver.http.conftest import ApiServer, make
-from .conftest import everything
+from ..controlplane.apiserver.http.conftest import ApiServer
+from .programs import everything, lacking
 
 CLIENT = "@kubernetes/client-node@1.4.0"
 pytestmark = everything
-
-
-def _lacking(why: str) -> NoReturn:
-    """In CI what a test needs has to be there."""
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +22,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program beside the client's modules."""
     found = tmp_path_factory.mktemp("javascript")
     if not shutil.which("node") or not shutil.which("npm"):
-        _lacking("needs node and npm")
+        lacking("needs node and npm")
     npm = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(found), CLIENT]
     done = subprocess.run(npm, cwd=found, capture_output=True, text=True, timeout=110)
     if done.returncode:
-        _lacking(f"npm cannot install {CLIENT}: {done.stderr[-300:]}")
+        lacking(f"npm cannot install {CLIENT}: {done.stderr[-300:]}")
     shutil.copy(Path(__file__).with_name("informer.mjs"), found)
     return found
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    """One of the test's own: it is killed."""
-    found = make(tmp_path)
-    found.start()
-    yield found
-    found.stop(signal.SIGKILL)
 
 
 class Program:
@@ -66,8 +48,8 @@ class Program:
         assert sorted(self.process.stdout.readline().strip() for _ in lines) == sorted(lines)
 
 
-def test_an_informer_follows_a_namespace_through_a_kill_of_the_server(server: ApiServer, folder: Path) -> None:
-    kubeconfig = server.user("admin", "system:masters")
+def test_an_informer_follows_a_namespace_through_a_kill_of_the_server(own_server: ApiServer, folder: Path) -> None:
+    kubeconfig = own_server.user("admin", "system:masters")
     process = subprocess.Popen(
         ["node", "informer.mjs", str(kubeconfig), "default"], cwd=folder, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "NODE_NO_WARNINGS": "1"},
@@ -84,9 +66,9 @@ def test_an_informer_follows_a_namespace_through_a_kill_of_the_server(server: Ap
             program.expect('update one {"a":"d"}', "done apply")
             program.tell("refuse nothing")
             program.expect("refused 404 NotFound", "done refuse")
-            server.stop(signal.SIGKILL)
+            own_server.stop(signal.SIGKILL)
             program.expect("error")
-            server.start()
+            own_server.start()
             program.tell("create two")
             program.expect('add two {"a":"b"}', "done create")
             program.tell("delete one")

@@ -17,56 +17,22 @@ from panal.client import Client
 from panal.errors import NotFound, StatusError
 from panal.resources import EVENTS, Resource, resource
 
-from ..controlplane.apiserver.http.conftest import ApiServer, make
+from ..controlplane.apiserver.http.conftest import ApiServer
+from .objects import definition
 
 GROUP = "library.example.com"
 SHELVES = Resource(GROUP, "v1", "shelves", "Shelf", True)
 DEFINITIONS = resource("customresourcedefinitions", "apiextensions.k8s.io")
 FINALIZER = f"{GROUP}/kopf"
-DEFINITION: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": f"shelves.{GROUP}"},
-    "spec": {
-        "group": GROUP,
-        "scope": "Namespaced",
-        "names": {"plural": "shelves", "kind": "Shelf"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {
-                            "spec": {
-                                "type": "object",
-                                "properties": {"books": {"type": "array", "items": {"type": "string"}}},
-                            },
-                            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                        },
-                    }
-                },
-            }
-        ],
-    },
-}
+DEFINITION = definition(
+    GROUP, "Shelf", "shelves", {"properties": {"books": {"type": "array", "items": {"type": "string"}}}}
+)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    found = make(tmp_path)
-    found.start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def operator(server: ApiServer, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def operator(own_server: ApiServer, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`kopf run` as a process of its own; it must end by itself when asked to."""
-    kubeconfig = server.user("admin", "system:masters")
+    kubeconfig = own_server.user("admin", "system:masters")
     command = [sys.executable, "-m", "kopf", "run", "--standalone", "--all-namespaces", "--verbose"]
     with open(tmp_path / "kopf.log", "wb") as log:
         process = subprocess.Popen(
@@ -84,9 +50,9 @@ def operator(server: ApiServer, tmp_path: Path) -> Iterator[subprocess.Popen[byt
 
 
 async def test_an_operator_of_kopf_serves_its_custom_resource(
-    server: ApiServer, operator: subprocess.Popen[bytes], tmp_path: Path
+    own_server: ApiServer, operator: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    async with Client.from_kubeconfig(server.home / "admin.conf") as client:
+    async with Client.from_kubeconfig(own_server.home / "admin.conf") as client:
 
         async def until(what: str, condition: Callable[[], Awaitable[Any]]) -> Any:
             for _ in range(800):

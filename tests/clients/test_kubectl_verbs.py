@@ -16,7 +16,9 @@ import yaml
 
 from ..controlplane.apiserver.http.conftest import ApiServer
 from ..controlplane.apiserver.http.test_kubectl import Kubectl, installed
-from .conftest import WIDGETS, deployment, everything, pod, until
+from .conftest import until
+from .objects import WIDGETS, deployment, pod
+from .programs import everything
 
 pytestmark = [pytest.mark.kubectl, everything]
 

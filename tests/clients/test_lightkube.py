@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import deployment, pod, until
+from .conftest import until
+from .objects import deployment, pod
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

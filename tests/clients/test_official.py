@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import deployment, everything, pod
+from .objects import deployment, pod
+from .programs import everything
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -247,3 +247,16 @@ async def test_long_answers_are_compressed_for_who_accepts_it(api: Api, namespac
 async def test_no_selector_breaks_a_list(api: Api, selector: str) -> None:
     for name in ("labelSelector", "fieldSelector"):
         assert (await api.get(f"/api/v1/pods?{name}={selector}")).status in (200, 400)
+
+
+async def test_items_of_built_in_kinds_do_not_repeat_what_the_list_says(api: Api, namespace: str) -> None:
+    path = await filled(api, namespace, 2)
+    for answer in (await api.get(path), await api.get(f"{path}?limit=1"), await api("DELETE", path)):
+        assert answer.ok().body["kind"] == "ConfigMapList"
+        assert all("metadata" in item for item in answer.body["items"])
+        assert not any("kind" in item or "apiVersion" in item for item in answer.body["items"])
+    classes = (await api.get("/apis/scheduling.k8s.io/v1/priorityclasses")).ok().body
+    assert not any("kind" in item for item in classes["items"])
+    forms = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+    await filled(api, namespace, 1)
+    assert {item["kind"] for item in (await api.get(path, **forms)).body["items"]} == {"PartialObjectMetadata"}

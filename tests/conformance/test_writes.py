@@ -231,3 +231,10 @@ async def test_the_deletion_of_a_collection_stops_at_its_limit(api: Api, namespa
     deleted = (await api("DELETE", maps(namespace, "?labelSelector=of%3Dlimit&limit=2"))).ok()
     assert deleted.names == ["a", "b"]
     assert (await api.get(maps(namespace, "?labelSelector=of%3Dlimit"))).names == ["c"]
+
+
+async def test_a_patch_of_an_unknown_kind_is_told_so_first(api: Api, namespace: str) -> None:
+    """client-go with CBOR switched on sends one: the media type is refused before the options are looked at."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps/a?fieldManager=x&force=true"
+    answer = await api.patch(path, {}, "application/apply-patch+cbor")
+    assert (answer.status, answer.reason) == (415, "UnsupportedMediaType")
