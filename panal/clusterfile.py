@@ -7,15 +7,14 @@ are errors: a misspelt setting that is ignored costs more than a sentence.
 from __future__ import annotations
 
 import re
-import reprlib
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from .clustercheck import complaints
 from .clusterdefaults import default_nodes, divide
+from .clusterfields import DOMAIN, ClusterFileError, Fields, Section, shown
 from .clusterlocal import localized
 from .config import (
     BlockedSpec,
@@ -33,7 +32,6 @@ from .config import (
     RuntimeKind,
 )
 from .durations import seconds
-from .quantity import parse as parse_quantity
 
 API_VERSION, KIND = "panal.dev/v1", "Cluster"
 LIMIT = 1 << 20
@@ -44,9 +42,6 @@ MAX_NODES = 200
 MIN_GRACE = 12.0
 """Seconds: a living node speaks every 10."""
 CLUSTER_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-WORD = re.compile(r"[A-Za-z0-9_./-]{1,80}")
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 BLOCKED = re.compile(r"(\*\.)?" + DOMAIN.pattern + r"|[0-9.]{7,15}(/[0-9]{1,2})?")
 PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
@@ -57,12 +52,6 @@ FIELDS = (
     "nodePortRange", "nodes", "hosts", "loadBalancer", "externalDNS", "ingress", "edge", "forwardProxy",
     "nodeMonitorGracePeriod",
 )  # fmt: skip
-
-Section = Mapping[str, Any]
-
-
-class ClusterFileError(ValueError):
-    """A configuration that can't be used; the message is a sentence for the user."""
 
 
 def read(path: Path) -> Section:
@@ -146,28 +135,8 @@ def _is_label(key: object, value: object) -> bool:
     return good_prefix and LABEL_NAME.fullmatch(name) is not None and (not value or bool(LABEL_NAME.fullmatch(value)))
 
 
-class _Shown(reprlib.Repr):
-    """Values in messages: what a file holds may be huge, or hold itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 80
-
-    def repr_int(self, value: int, level: int) -> str:
-        return str(value) if value.bit_length() < 256 else "a huge number"
-
-
-shown = _Shown().repr
-
-
-class _Reader:
-    """Reads fields and complains with their path."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-
-    def fail(self, path: str, reason: str, way_out: str) -> ClusterFileError:
-        return ClusterFileError(f"{self._source}: {path}: {reason}; {way_out}.")
+class _Reader(Fields):
+    """The configuration's sections, each from its fields."""
 
     def cluster(
         self,
@@ -179,7 +148,7 @@ class _Reader:
         runtime: RuntimeKind,
     ) -> ClusterConfig:
         spec = self._head(document)
-        pod_cidr = self._cidr(spec, "podCIDR", "10.244.0.0/16")
+        pod_cidr = self.cidr(spec, "podCIDR", "10.244.0.0/16")
         config = ClusterConfig(
             name=self.name(document, name),
             network=network,
@@ -187,11 +156,11 @@ class _Reader:
             runtime=runtime,
             nodes=self._nodes(spec, count, pod_cidr),
             hosts=self._hosts(spec),
-            lan=self._cidr(spec, "lan", "192.168.0.0/16"),
+            lan=self.cidr(spec, "lan", "192.168.0.0/16"),
             pod_cidr=pod_cidr,
-            service_cidr=self._cidr(spec, "serviceCIDR", "10.96.0.0/12"),
+            service_cidr=self.cidr(spec, "serviceCIDR", "10.96.0.0/12"),
             dns_service_ip="",
-            cluster_domain=self._domain(spec, "clusterDomain", "spec", "cluster.local"),
+            cluster_domain=self.domain(spec, "clusterDomain", "spec", "cluster.local"),
             node_ports=self._range(spec),
             node_monitor_grace=self._grace(spec),
             load_balancer=self._load_balancer(spec),
@@ -213,7 +182,7 @@ class _Reader:
     def name(self, document: Section, name: str | None) -> str:
         """The cluster's: `name` if given, else what the document says."""
         metadata = self.mapping(document, "metadata", "")
-        self._known(metadata, "metadata", ("name",))
+        self.known(metadata, "metadata", ("name",))
         chosen = self.text(metadata, "name", "metadata", "panal") if name is None else name
         if not CLUSTER_NAME.fullmatch(chosen):
             raise self.fail(
@@ -224,21 +193,14 @@ class _Reader:
         return chosen
 
     def _head(self, document: Section) -> Section:
-        self._known(document, "", _TOP)
+        self.known(document, "", _TOP)
         if document:
             for field, wanted in (("kind", KIND), ("apiVersion", API_VERSION)):
                 if document.get(field) != wanted:
                     raise self.fail(field, f"is {shown(document.get(field))}", f"write `{field}: {wanted}`")
         spec = self.mapping(document, "spec", "")
-        self._known(spec, "spec", FIELDS)
+        self.known(spec, "spec", FIELDS)
         return spec
-
-    def _known(self, section: Section, path: str, fields: Sequence[str]) -> None:
-        for field in section:
-            if field not in fields:
-                named = field if isinstance(field, str) and WORD.fullmatch(field) else shown(field)
-                place = f"{path}.{named}" if path else named
-                raise self.fail(place, "there is no such field", f"known ones are {', '.join(fields)}")
 
     def _grace(self, spec: Section) -> float:
         text = self.text(spec, "nodeMonitorGracePeriod", "spec", "40s")
@@ -253,97 +215,6 @@ class _Reader:
                 "a node speaks every 10 s: give it 12s at least, 1h at most",
             )
         return found
-
-    def mapping(self, section: Section, field: str, path: str) -> Section:
-        value = section.get(field)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise self.fail(f"{path}.{field}".lstrip("."), "is not a mapping", "write its fields below it, indented")
-        return value
-
-    def items(self, spec: Section, field: str, path: str = "spec") -> list[tuple[str, Section]] | None:
-        value = spec.get(field)
-        if value is None:
-            return None
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.fail(f"{path}.{field}", "is not a list of mappings", "begin each item with a hyphen")
-        return [(f"{path}.{field}[{index}]", item) for index, item in enumerate(value)]
-
-    def text(self, section: Section, field: str, path: str, default: str | None = None) -> str:
-        value = section.get(field, default)
-        if value is None:
-            raise self.fail(f"{path}.{field}", "is missing", "write it")
-        if not isinstance(value, str):
-            raise self.fail(f"{path}.{field}", f"is {shown(value)}, not a text", "put it in quotes")
-        return value
-
-    def choice(self, section: Section, field: str, path: str, choices: Sequence[str], default: str) -> str:
-        value = self.text(section, field, path, default)
-        if value not in choices:
-            raise self.fail(f"{path}.{field}", f"is {shown(value)}", f"choose one of {', '.join(choices)}")
-        return value
-
-    def number(self, section: Section, field: str, path: str, low: int, high: int, default: int | None = None) -> int:
-        value = section.get(field, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            reason = "is missing" if value is None else f"is {shown(value)}"
-            raise self.fail(f"{path}.{field}", reason, f"write a whole number from {low} to {high}")
-        return value
-
-    def flag(self, section: Section, field: str, path: str, default: bool) -> bool:
-        value = section.get(field, default)
-        if not isinstance(value, bool):
-            raise self.fail(f"{path}.{field}", f"is {shown(value)}", "write true or false")
-        return value
-
-    def address(self, section: Section, field: str, path: str, default: str | None = None) -> str:
-        value = self.text(section, field, path, default)
-        try:
-            return str(IPv4Address(value))
-        except ValueError:
-            raise self.fail(
-                f"{path}.{field}", f"{shown(value)} is no IPv4 address", "write one such as 192.168.0.10"
-            ) from None
-
-    def _cidr(self, spec: Section, field: str, default: str) -> str:
-        value = self.text(spec, field, "spec", default)
-        try:
-            return str(IPv4Network(value))
-        except ValueError as error:
-            raise self.fail(
-                f"spec.{field}", f"{shown(value)} is no IPv4 network ({error})", f"write one such as {default}"
-            ) from None
-
-    def _name(self, section: Section, path: str, default: str | None = None) -> str:
-        value = self.text(section, "name", path, default)
-        if not HOST_NAME.fullmatch(value):
-            raise self.fail(
-                f"{path}.name",
-                f"{shown(value)} is no host name",
-                "use lower-case letters, digits and hyphens, at most 63",
-            )
-        return value
-
-    def _domain(self, section: Section, field: str, path: str, default: str) -> str:
-        return self._check_domain(self.text(section, field, path, default), f"{path}.{field}")
-
-    def _check_domain(self, value: object, path: str) -> str:
-        if not isinstance(value, str) or len(value) > 253 or not DOMAIN.fullmatch(value):
-            raise self.fail(path, f"{shown(value)} is no domain", "write one such as miempresa.com, in lower case")
-        return value
-
-    def _quantity(self, section: Section, field: str, path: str, default: str) -> str:
-        value = section.get(field, default)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        try:
-            text = str(value) if number else value
-            good = isinstance(text, str) and 0 < parse_quantity(text) < 2**63
-        except (ValueError, ArithmeticError):
-            good = False
-        if not good:
-            raise self.fail(f"{path}.{field}", f"{shown(value)} is no quantity", f"write one such as {default}")
-        return str(text)
 
     def _nodes(self, spec: Section, count: int | None, pod_cidr: str) -> tuple[NodeSpec, ...]:
         items = self.items(spec, "nodes")
@@ -372,18 +243,18 @@ class _Reader:
         )
 
     def _node(self, item: Section, path: str, pod_cidr: str, control_plane: bool) -> NodeSpec:
-        self._known(item, path, ("name", "address", "cpu", "memory", "pods", "controlPlane", "labels"))
+        self.known(item, path, ("name", "address", "cpu", "memory", "pods", "controlPlane", "labels"))
         labels = self.mapping(item, "labels", path)
         for key, value in labels.items():
             if not _is_label(key, value):
                 reason = f"{shown(key)}: {shown(value)} is no label"
                 raise self.fail(f"{path}.labels", reason, 'write one such as `disk: "ssd"`, at most 63 characters each')
         return NodeSpec(
-            name=self._name(item, path),
+            name=self.host_name(item, path),
             address=self.address(item, "address", path),
             pod_cidr=pod_cidr,
-            cpu=self._quantity(item, "cpu", path, "4"),
-            memory=self._quantity(item, "memory", path, "10Gi"),
+            cpu=self.quantity(item, "cpu", path, "4"),
+            memory=self.quantity(item, "memory", path, "10Gi"),
             pods=self.number(item, "pods", path, 1, 10000, 110),
             control_plane=control_plane,
             labels=dict(labels),
@@ -395,13 +266,13 @@ class _Reader:
             return (HostSpec("menchupc", "192.168.0.200"),)
         hosts = []
         for path, item in items:
-            self._known(item, path, ("name", "address"))
-            hosts.append(HostSpec(self._name(item, path), self.address(item, "address", path)))
+            self.known(item, path, ("name", "address"))
+            hosts.append(HostSpec(self.host_name(item, path), self.address(item, "address", path)))
         return tuple(hosts)
 
     def _load_balancer(self, spec: Section) -> LoadBalancerSpec:
         section, path, default = self.mapping(spec, "loadBalancer", "spec"), "spec.loadBalancer", LoadBalancerSpec()
-        self._known(section, path, ("name", "address", "addresses", "frontends"))
+        self.known(section, path, ("name", "address", "addresses", "frontends"))
         frontends = default.frontends
         if (listed := section.get("frontends")) is not None:
             if not isinstance(listed, list):
@@ -411,13 +282,13 @@ class _Reader:
                 place = f"{path}.frontends[{index}]"
                 if not isinstance(item, dict):
                     raise self.fail(place, "is not a mapping", "write `port:` and `nodePort:`")
-                self._known(item, place, ("port", "nodePort"))
+                self.known(item, place, ("port", "nodePort"))
                 found.append(
                     Frontend(self.number(item, "port", place, 1, 65535), self.number(item, "nodePort", place, 1, 65535))
                 )
             frontends = tuple(found)
         return LoadBalancerSpec(
-            self._name(section, path, default.name),
+            self.host_name(section, path, default.name),
             self.address(section, "address", path, default.address),
             self._pool(section, path, default.addresses),
             frontends,
@@ -434,22 +305,22 @@ class _Reader:
 
     def _external_dns(self, spec: Section) -> ExternalDNSSpec:
         section, path, default = self.mapping(spec, "externalDNS", "spec"), "spec.externalDNS", ExternalDNSSpec()
-        self._known(section, path, ("name", "address", "domains", "policy"))
+        self.known(section, path, ("name", "address", "domains", "policy"))
         domains = section.get("domains", list(default.domains))
         if not isinstance(domains, list):
             raise self.fail(f"{path}.domains", "is not a list", "write `[miempresa.com]`")
         if not domains:
             raise self.fail(f"{path}.domains", "is empty", "name at least one domain, for example miempresa.com")
         return ExternalDNSSpec(
-            self._name(section, path, default.name),
+            self.host_name(section, path, default.name),
             self.address(section, "address", path, default.address),
-            tuple(self._check_domain(domain, f"{path}.domains[{index}]") for index, domain in enumerate(domains)),
+            tuple(self.check_domain(domain, f"{path}.domains[{index}]") for index, domain in enumerate(domains)),
             cast("DNSPolicy", self.choice(section, "policy", path, ("sync", "upsert-only"), default.policy)),
         )
 
     def _ingress(self, spec: Section) -> IngressSpec:
         section, path, default = self.mapping(spec, "ingress", "spec"), "spec.ingress", IngressSpec()
-        self._known(section, path, ("enabled", "clusterIP", "port", "nodePort"))
+        self.known(section, path, ("enabled", "clusterIP", "port", "nodePort"))
         return IngressSpec(
             self.flag(section, "enabled", path, default.enabled),
             self.address(section, "clusterIP", path) if section.get("clusterIP") is not None else None,
@@ -461,12 +332,12 @@ class _Reader:
         if spec.get("forwardProxy") is None:
             return None
         section, path, default = self.mapping(spec, "forwardProxy", "spec"), "spec.forwardProxy", ForwardProxySpec()
-        self._known(section, path, ("name", "address", "port", "blocked", "connectPorts"))
+        self.known(section, path, ("name", "address", "port", "blocked", "connectPorts"))
         ports = section.get("connectPorts", list(default.tunnel_ports))
         if not isinstance(ports, list):
             raise self.fail(f"{path}.connectPorts", "is not a list", "write `[443]`")
         return ForwardProxySpec(
-            self._name(section, path, default.name),
+            self.host_name(section, path, default.name),
             self.address(section, "address", path, default.address),
             self.number(section, "port", path, 1, 65535, default.port),
             tuple(self._blocked(item, place) for place, item in self.items(section, "blocked", path) or ()),
@@ -476,7 +347,7 @@ class _Reader:
         )
 
     def _blocked(self, item: Section, path: str) -> BlockedSpec:
-        self._known(item, path, ("host", "reason"))
+        self.known(item, path, ("host", "reason"))
         host = self.text(item, "host", path).lower()
         if not BLOCKED.fullmatch(host):
             raise self.fail(
@@ -486,7 +357,7 @@ class _Reader:
 
     def _edge(self, spec: Section, field: str) -> int:
         section = self.mapping(spec, "edge", "spec")
-        self._known(section, "spec.edge", ("apiPort", "httpPort"))
+        self.known(section, "spec.edge", ("apiPort", "httpPort"))
         return self.number(section, field, "spec.edge", 0, 65535, 0)
 
     def _range(self, spec: Section) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from panal import clusterfile
-from panal.clusterfile import ClusterFileError
+from panal.clusterfields import ClusterFileError
 from panal.config import ClusterConfig, NetworkKind, ProxyMode, RuntimeKind
 
 from .failure import Failure

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from panal import clusterfile
-from panal.clusterfile import ClusterFileError
+from panal.clusterfields import ClusterFileError
 from panal.config import Frontend, dump, load_cluster
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "miempresa" / "cluster.yaml"

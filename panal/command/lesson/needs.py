@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from panal import clusterfile
+from panal.clusterfields import ClusterFileError
 from panal.paths import ClusterPaths
 
 from ..failure import Failure
@@ -25,7 +26,7 @@ def _file(told: Lesson) -> str | None:
 def _document(file: str, root: Path) -> Mapping[str, Any]:
     try:
         return clusterfile.read(root / file)
-    except clusterfile.ClusterFileError as error:
+    except ClusterFileError as error:
         raise Failure(str(error)) from error
 
 

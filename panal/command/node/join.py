@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from panal.clusterfile import HOST_NAME
+from panal.clusterfields import HOST_NAME
 from panal.config import dump
 from panal.paths import ClusterPaths
 
