@@ -38,6 +38,8 @@ _PATCH_TYPES = {
 }
 _TOKEN_SECONDS = 60.0
 """A token file is read again after this long: the kubelet renews it well before it expires."""
+_AT_ONCE = 12
+"""Requests under way, watches apart; more wait. Each needs a connection, whose TLS handshake costs more than it."""
 _LINE_LIMIT = 8 * 1024 * 1024
 """Bytes of one watch event at most; objects are bounded to 3 MiB by the server."""
 
@@ -55,6 +57,7 @@ class Client:
         self._user_agent = user_agent
         self._pool: Pool | None = None
         self._token: tuple[float, str] | None = None
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     @classmethod
     def from_kubeconfig(cls, path: str | Path, *, user_agent: str = "panal") -> Client:
@@ -214,7 +217,10 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Any request; the answer's body. Raises StatusError and Unreachable."""
-        async with self._respond(method, path, params=params, body=body, headers=headers) as response:
+        async with (
+            self._places,
+            self._respond(method, path, params=params, body=body, headers=headers) as response,
+        ):
             return await response.read()
 
     async def _object(

@@ -48,7 +48,7 @@ class NodePaths:
 
     @property
     def pods(self) -> Path:
-        """The kubelet's state: pods/UID/volumes/... and pods/UID/containers/NAME/termination-log."""
+        """The kubelet's state: pods/UID/volumes/... and pods/UID/termination-log.CONTAINER.ATTEMPT."""
         return self.root / "pods"
 
     @property

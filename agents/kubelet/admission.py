@@ -50,10 +50,10 @@ def _out_of(name: str, requested: int, used: int, capacity: int | None) -> Refus
 
 
 def _out_of_resource(name: str, amount: Any, pod: Pod, others: Sequence[Pod], allocatable: Json) -> Refusal | None:
-    if name not in allocatable:
+    if name not in allocatable or not (wanted := requested(pod, name, amount)):
         return None
     used = sum(requested(other, name, amount) for other in others)
-    return _out_of(name, requested(pod, name, amount), used, amount(allocatable[name]))
+    return _out_of(name, wanted, used, amount(allocatable[name]))
 
 
 def requested(pod: Pod, name: str, amount: Any) -> int:
@@ -127,8 +127,9 @@ def host_ports(pod: Pod) -> Iterable[Port]:
 
 
 def _ports_taken(pod: Pod, others: Iterable[Pod]) -> Refusal | None:
-    taken = [port for other in others for port in host_ports(other)]
-    for address, protocol, number in host_ports(pod):
+    wanted = list(host_ports(pod))
+    taken = [port for other in others for port in host_ports(other)] if wanted else []
+    for address, protocol, number in wanted:
         for other_address, other_protocol, other_number in taken:
             same_place = address == other_address or ANY in (address, other_address)
             if same_place and (protocol, number) == (other_protocol, other_number):

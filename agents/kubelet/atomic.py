@@ -20,9 +20,10 @@ DATA = "..data"
 def write(folder: Path, files: Iterable[File], group: int | None = None) -> bool:
     """Make `folder` hold exactly `files`; whether anything changed. `group` may read them (fsGroup)."""
     wanted = {file.path: file for file in files}
-    folder.mkdir(parents=True, exist_ok=True)
+    fresh = not folder.is_dir()
+    os.makedirs(folder, exist_ok=True)
     link = folder / DATA
-    old = link.resolve() if link.is_symlink() else None
+    old = link.resolve() if not fresh and link.is_symlink() else None
     if old is not None and old.is_dir() and _same(old, wanted):
         return False
     new = Path(tempfile.mkdtemp(prefix="..", dir=folder))
@@ -30,10 +31,16 @@ def write(folder: Path, files: Iterable[File], group: int | None = None) -> bool
     for file in wanted.values():
         _write_file(new, file, group)
     temporary = folder / "..data_tmp"
+    names = {Path(path).parts[0] for path in wanted}
+    if fresh:
+        os.symlink(new.name, link)
+        for name in names:
+            os.symlink(f"{DATA}/{name}", folder / name)
+        return True
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(new.name)
     temporary.rename(link)
-    _link_names(folder, {Path(path).parts[0] for path in wanted})
+    _link_names(folder, names)
     for stale in folder.iterdir():
         if stale.name.startswith("..") and stale.name not in (DATA, new.name) and not stale.is_symlink():
             shutil.rmtree(stale, ignore_errors=True)
@@ -42,7 +49,8 @@ def write(folder: Path, files: Iterable[File], group: int | None = None) -> bool
 
 def _write_file(root: Path, file: File, group: int | None) -> None:
     target = root / file.path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if "/" in file.path:
+        target.parent.mkdir(parents=True, exist_ok=True)
     mode = file.mode | 0o440 if group is not None else file.mode
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:

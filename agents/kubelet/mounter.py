@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import stat
@@ -19,6 +20,8 @@ from .fields import Surroundings
 from .podspec import ContainerSpec, Pod
 from .volumes import Files, Folder, HostPath, Lookup, Tokens, VolumeError
 
+_log = logging.getLogger(__name__)
+
 MS_NOSUID, MS_NODEV = 2, 4
 TERMINATION_LOG = "/dev/termination-log"
 
@@ -30,11 +33,31 @@ class Mounter:
         """`in_memory`: whether mounts made here are seen by the containers and by nobody else."""
         self._folder = folder
         self._in_memory = in_memory
+        self._files = folder.with_name(f"{folder.name}-in-memory") if in_memory else folder
+        """Below it lie configMaps, secrets, tokens and their like: in memory where that can be, as upstream's."""
+        self._looked = not in_memory
         self._foreign = foreign
         """A folder of another machine that manifests name, and the one that has its part here."""
 
     def pod_folder(self, uid: str) -> Path:
         return self._folder / _safe(uid)
+
+    def _files_of(self, uid: str) -> Path:
+        """Raises OSError."""
+        if not self._looked:
+            self._keep_in_memory(self._files)
+            self._looked = True
+        return self._files / _safe(uid)
+
+    def _keep_in_memory(self, place: Path) -> None:
+        """Mount a file system in memory, unless an earlier kubelet did; where there can be none it is the disk."""
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.path.ismount(place):
+            return
+        try:
+            linux.mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700")
+        except OSError as error:
+            _log.warning("configMaps and secrets are kept on disk: %s", error)
 
     def empty_dir(self, pod: Pod, name: str) -> Path:
         """Where an emptyDir of the pod is."""
@@ -52,7 +75,8 @@ class Mounter:
         return found
 
     def _one(self, pod: Pod, volume: Mapping[str, Any], lookup: Lookup, tokens: Tokens, around: Surroundings) -> Path:
-        place = self.pod_folder(podspec.uid(pod)) / "volumes" / volumes.plugin(volume) / _safe(volume["name"])
+        uid = podspec.uid(pod)
+        place = self.pod_folder(uid) / "volumes" / volumes.plugin(volume) / _safe(volume["name"])
         group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
         match volumes.contents(pod, volume, lookup, tokens, around):
             case HostPath(path, kind):
@@ -60,6 +84,7 @@ class Mounter:
                 check_host_path(here, kind)
                 return here
             case Files(files):
+                place = self._files_of(uid) / "volumes" / volumes.plugin(volume) / _safe(volume["name"])
                 atomic.write(place, files, group)
             case Folder(memory, size):
                 place.mkdir(parents=True, exist_ok=True)
@@ -96,12 +121,15 @@ class Mounter:
         """The file a container's last words go to; made empty, for everyone to write."""
         path = self.termination_log_path(podspec.uid(pod), spec["name"], attempt)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-        os.chmod(path, 0o666)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(descriptor, 0o666)
+        finally:
+            os.close(descriptor)
         return path
 
     def termination_log_path(self, uid: str, container: str, attempt: int) -> Path:
-        return self.pod_folder(uid) / "containers" / _safe(container) / f"termination-log.{attempt}"
+        return self.pod_folder(uid) / f"termination-log.{_safe(container)}.{attempt}"
 
     def remove(self, uid: str) -> None:
         """Everything of a pod that is gone."""
@@ -109,11 +137,13 @@ class Mounter:
             if os.path.ismount(place):
                 with contextlib.suppress(OSError):
                     linux.umount(place)
-        shutil.rmtree(self.pod_folder(uid), ignore_errors=True)
+        for folder in {self._folder / _safe(uid), self._files / _safe(uid)}:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def known(self) -> Sequence[str]:
         """The uids of pods that have a folder."""
-        return [entry.name for entry in self._folder.iterdir()] if self._folder.is_dir() else []
+        places = {self._folder, self._files}
+        return list({entry.name for place in places if place.is_dir() for entry in place.iterdir()})
 
 
 def _safe(name: str) -> str:

@@ -27,6 +27,7 @@ from .mounter import TERMINATION_LOG
 from .podspec import ContainerSpec, Pod
 from .reporter import Reporter
 from .shared import Shared
+from .turns import Stage
 from .unsupported import unsupported
 from .volumes import VolumeError
 
@@ -103,7 +104,8 @@ class Performer:
                 shared.event(pod, "Warning", "RuntimeLimit", words)
         try:
             asked = requests.sandbox_config(pod, attempt, names, config.node.name, config.cluster_domain)
-            await shared.runtime.run_sandbox(asked)
+            async with shared.turns.turn(Stage.SANDBOX):
+                await shared.runtime.run_sandbox(asked)
             await shared.view.refresh()
         except (RuntimeFailure, OSError, ConfigError) as error:
             self._memory.sandbox_retry_at = time.time() + SANDBOX_RETRY
@@ -132,12 +134,14 @@ class Performer:
     async def mount_volumes(self) -> None:
         pod, memory = self._pod(), self._memory
         try:
-            tokens = {}
             if not podspec.is_static(pod):
                 await self._shared.references.ready(pod)
-                tokens = await self._shared.tokens.tokens(pod)
-                pod = await claims.resolved(self._shared.client, pod)
-            memory.volumes = self._shared.mounter.set_up(pod, self._lookup, tokens, self._shared.around(""))
+            async with self._shared.turns.turn(Stage.VOLUMES):
+                tokens = {}
+                if not podspec.is_static(pod):
+                    tokens = await self._shared.tokens.tokens(pod)
+                    pod = await claims.resolved(self._shared.client, pod)
+                memory.volumes = self._shared.mounter.set_up(pod, self._lookup, tokens, self._shared.around(""))
             memory.volumes_delay = MOUNT_RETRY_FIRST
         except (VolumeError, StatusError, Unreachable) as error:
             memory.volumes_retry_at = time.time() + memory.volumes_delay
@@ -185,7 +189,8 @@ class Performer:
             self._memory.starting.add(container_id)
         try:
             try:
-                await self._shared.runtime.start(container_id)
+                async with self._shared.turns.turn(Stage.CONTAINER):
+                    await self._shared.runtime.start(container_id)
             except (RuntimeFailure, OSError) as error:
                 raise _failed("RunContainerError", str(error), 0.0) from error
             self._shared.event(pod, "Normal", "Started", "Container started", spec)
@@ -242,7 +247,8 @@ class Performer:
         except (ConfigError, VolumeError, OSError) as error:
             raise _failed("CreateContainerConfigError", str(error), CONFIG_RETRY, event=str(error)) from error
         try:
-            return await shared.runtime.create(sandbox.id, config)
+            async with shared.turns.turn(Stage.CONTAINER):
+                return await shared.runtime.create(sandbox.id, config)
         except (RuntimeFailure, OSError) as error:
             raise _failed("CreateContainerError", str(error), CONFIG_RETRY, event=str(error)) from error
 

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from panal.client import Client
@@ -25,8 +25,11 @@ from .hostports import HostPorts
 from .mounter import Mounter
 from .podspec import ContainerSpec, Pod
 from .references import References, TokenSource
+from .turns import Turns
 from .view import RuntimeView
 
+STARTS_AT_ONCE = 4
+"""Steps of pods' starts under way on the node: enough to keep two processors busy."""
 EVENT_DELAY = 0.1
 """Seconds that an event waits, so that its writing does not stand in the way of the pod it tells about."""
 
@@ -50,6 +53,7 @@ class Shared:
     host_ports: HostPorts
     environ: Mapping[str, str]
     """The kubelet's own environment: it tells bundled programs about the loopback network."""
+    turns: Turns = field(default_factory=lambda: Turns(STARTS_AT_ONCE))
 
     def event(self, pod: Pod, kind: str, reason: str, message: str, spec: ContainerSpec | None = None) -> None:
         path = ""

@@ -263,11 +263,7 @@ def changes(wanted: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, Any]
     Lists that the API merges by key (conditions by type, addresses by ip) get their changed entries only, with null for
     fields that went and `$patch: delete` for addresses that went.
     """
-    patch = {
-        field: value
-        for field, value in wanted.items()
-        if field not in _MERGED and _bare(api.get(field)) != _bare(value)
-    }
+    patch = {field: value for field, value in wanted.items() if field not in _MERGED and _differ(api.get(field), value)}
     for field, key in _MERGED.items():
         if entries := _entries(wanted.get(field) or (), api.get(field) or (), key):
             patch[field] = entries
@@ -283,11 +279,16 @@ def _entries(wanted: Sequence[Mapping[str, Any]], api: Sequence[Mapping[str, Any
     found = []
     for entry in wanted:
         old = before.pop(entry[key], {})
-        if _bare(old) != _bare(entry):
+        if _differ(old, entry):
             found.append({**dict.fromkeys(old), **entry})
     if key == "ip":
         found += [{"$patch": "delete", "ip": ip} for ip in before]
     return found
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Most are equal as they are, which is soon seen."""
+    return bool(one != other) and bool(_bare(one) != _bare(other))
 
 
 def _bare(value: Any) -> Any:

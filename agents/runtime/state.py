@@ -3,7 +3,9 @@
     runtime/sandboxes/ID/sandbox.json, hosts, resolv.conf, ipc, uts
     runtime/containers/ID/container.json, stdout, stderr, layer/
 
-Files are replaced, never written in place. They are not synced: a machine that crashes takes the processes with it.
+Each file is written to its end, a line for each change, and its last readable line counts: to put a new file in an old
+one's place makes the file system write out the new one first. Nothing is synced: a machine that crashes takes the
+processes with it.
 """
 
 from __future__ import annotations
@@ -141,10 +143,10 @@ class State:
         return self._containers / container_id
 
     def save_sandbox(self, record: SandboxRecord) -> None:
-        _replace(self.sandbox_folder(record.id) / "sandbox.json", record)
+        _append(self.sandbox_folder(record.id) / "sandbox.json", record)
 
     def save_container(self, record: ContainerRecord) -> None:
-        _replace(self.container_folder(record.id) / "container.json", record)
+        _append(self.container_folder(record.id) / "container.json", record)
 
     def load_sandboxes(self) -> Iterator[SandboxRecord]:
         return _load(self._sandboxes, "sandbox.json", _sandbox)
@@ -159,25 +161,32 @@ class State:
         _forget(self.container_folder(container_id), "container.json")
 
 
-def _replace(path: Path, record: SandboxRecord | ContainerRecord) -> None:
-    part = f"{path}.new"
+def _append(path: Path, record: SandboxRecord | ContainerRecord) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     try:
-        os.write(descriptor, orjson.dumps(record))
+        os.write(descriptor, b"\n" + orjson.dumps(record))
     finally:
         os.close(descriptor)
-    os.replace(part, path)
+
+
+def _last(content: bytes) -> Any:
+    """The last line that is whole. Raises ValueError without one."""
+    for line in reversed(content.splitlines()):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(line)
+    raise ValueError("no whole line")
 
 
 def _load(folder: Path, name: str, parse: Callable[[dict[str, Any]], Record]) -> Iterator[Record]:
     """What can be read; a folder without its file was being made or removed when the runtime died, and goes."""
     for entry in sorted(folder.iterdir()):
         try:
-            yield parse(orjson.loads((entry / name).read_bytes()))
+            yield parse(_last((entry / name).read_bytes()))
         except (OSError, ValueError, TypeError, KeyError):
             remove_tree(entry)
 

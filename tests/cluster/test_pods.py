@@ -414,6 +414,8 @@ def test_a_folder_in_memory_is_shared_bounded_and_gone_with_its_pod(cluster: Clu
     mounts = cluster.kubectl("exec", "in-memory", "--", "cat", "/proc/mounts").splitlines()
     [line] = [words for words in map(str.split, mounts) if words[1] == "/scratch"]
     assert (line[2], "size=2048k" in line[3]) == ("tmpfs", True)
+    token = [words for words in map(str.split, mounts) if words[1].endswith("/kubernetes.io/serviceaccount")]
+    assert [words[2] for words in token] == ["tmpfs"], "secrets, tokens and their like are not on a disk either"
     fill = ["sh", "-c", "head -c 4000000 /dev/zero > /scratch/big"]
     assert "exit code 1" in cluster.kubectl("exec", "in-memory", "--", *fill, check=False)
     assert int(cluster.kubectl("exec", "in-memory", "--", "wc", "-c", "/scratch/big").split()[0]) <= 2 << 20

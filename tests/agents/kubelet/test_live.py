@@ -290,10 +290,10 @@ async def test_a_pod_waits_for_its_config_map_and_follows_it(node: LiveNode) -> 
     waiting["spec"]["volumes"] = [{"name": "cfg", "configMap": {"name": "cfg"}}]
     created = await node.create(waiting)
     await node.until("cfg", lambda item: only(item)["state"].get("waiting", {}).get("reason") == "ContainerCreating")
-    assert (
-        "FailedMount",
-        'MountVolume.SetUp failed for volume "cfg" : configmap "cfg" not found',
-    ) in await node.events("cfg")
+    words = 'MountVolume.SetUp failed for volume "cfg" : configmap "cfg" not found'
+    async with asyncio.timeout(10):
+        while ("FailedMount", words) not in await node.events("cfg"):
+            await asyncio.sleep(0.02)
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cfg"}, "data": {"color": "blue"}}
     await node.client.create(CONFIGMAPS, config_map, "default")
     await node.until("cfg", ready)

@@ -40,6 +40,20 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     assert [list(folder.iterdir()) for folder in sorted(tmp_path.iterdir())] == [[], []]
 
 
+def test_the_last_whole_line_counts_and_one_that_was_cut_off_hurts_no_other(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    sandbox = SandboxRecord("s", SandboxConfig("web", "default", "u"), 1.5)
+    for address in ("", "10.0.0.1", "10.0.0.2"):
+        sandbox.ip = address
+        state.save_sandbox(sandbox)
+    with (state.sandbox_folder("s") / "sandbox.json").open("a") as file:
+        file.write('\n{"id": "s", "conf')
+    assert list(state.load_sandboxes()) == [sandbox]
+    sandbox.ip = "10.0.0.3"
+    state.save_sandbox(sandbox)
+    assert list(state.load_sandboxes()) == [sandbox]
+
+
 def test_what_was_cut_off_goes(tmp_path: Path) -> None:
     state = State(tmp_path)
     for name, text in (("empty", None), ("broken", "{"), ("strange", '{"id": 1}')):
