@@ -13,6 +13,7 @@ from functools import lru_cache
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = _LABEL + "(\\." + _LABEL + ")*"
 _SUBDOMAIN_SHOWN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_UNDERSCORED = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
@@ -22,6 +23,7 @@ _WILDCARD = "\\*\\." + _SUBDOMAIN_SHOWN
 
 _label = re.compile(_LABEL, re.ASCII).fullmatch
 _subdomain = re.compile(_SUBDOMAIN, re.ASCII).fullmatch
+_underscored = re.compile(_UNDERSCORED, re.ASCII).fullmatch
 _label_1035 = re.compile(_LABEL_1035, re.ASCII).fullmatch
 _qualified = re.compile(_QUALIFIED, re.ASCII).fullmatch
 _config_key = re.compile(_CONFIG_KEY, re.ASCII).fullmatch
@@ -85,6 +87,15 @@ def subdomain_name(value: str) -> list[str]:
     errors = [max_length_error(253)] if _size(value) > 253 else []
     if not _subdomain(value):
         errors.append(regex_error(_SUBDOMAIN_WORDS, _SUBDOMAIN_SHOWN, "example.com"))
+    return errors
+
+
+def search_name(value: str) -> list[str]:
+    """A name that is searched in: like a subdomain, and its labels may have underscores."""
+    errors = [max_length_error(253)] if _size(value) > 253 else []
+    if not _underscored(value):
+        words = _SUBDOMAIN_WORDS.replace("'-' or", "'_', '-' or")
+        errors.append(regex_error(words, _UNDERSCORED, "example.com"))
     return errors
 
 

@@ -41,6 +41,10 @@ class Shown:
     text: str
 
 
+UNSHOWN = Shown("")
+"""Stands for a value that the message leaves out."""
+
+
 @dataclass(frozen=True)
 class FieldError:
     """One complaint. `value` is the bad value as JSON (ignored for Required, Forbidden and TooLong)."""
@@ -58,7 +62,7 @@ class FieldError:
     def body(self) -> str:
         """The message without the field."""
         text = _WORDS[self.type]
-        if self.type not in _SILENT:
+        if self.type not in _SILENT and self.value is not UNSHOWN:
             text = f"{text}: {show(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
 
@@ -102,6 +106,11 @@ def required(field: str, detail: str = "") -> FieldError:
 def bad(field: str, value: Any, detail: str) -> FieldError:
     """Invalid value."""
     return FieldError("Invalid", field, value, detail)
+
+
+def unshown(field: str, detail: str) -> FieldError:
+    """Invalid value, which the message does not show."""
+    return FieldError("Invalid", field, UNSHOWN, detail)
 
 
 def not_supported(field: str, value: Any, supported: Iterable[str]) -> FieldError:

@@ -12,9 +12,9 @@ from ..defaults import core as defaults
 from ..defaults import pods as pod_defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
-from ..validation import others as validation
+from ..validation import config, coordination, nodes, persistent, quotas
 from ..validation import pods as pod_validation
-from ..validation import resources
+from .checked import Checked, Checks
 from .converting import Converting
 
 
@@ -22,22 +22,13 @@ class NamedStrategy(Strategy):
     """Objects about which nothing but their metadata is checked."""
 
 
-class NodeStrategy(Strategy):
+class NodeStrategy(Checked):
     """A kubelet registers its node with a status; later writes of the node itself leave it alone."""
 
-    def default(self, obj: Object) -> None:
-        defaults.node(obj)
+    table = Checks(fill=defaults.node, new=nodes.node, update=nodes.node_update, status=nodes.node_update)
 
     def empty_status(self, obj: Object) -> Any:
         return obj.get("status")
-
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.node(obj)
-
-    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        if obj.get("spec") == old.get("spec"):
-            return []
-        return validation.node(obj) + validation.node_update(obj, old)
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         unschedulable = (obj.get("spec") or {}).get("unschedulable")
@@ -45,11 +36,10 @@ class NodeStrategy(Strategy):
         return {"metadata.name": name, "spec.unschedulable": "true" if unschedulable else "false"}
 
 
-class NamespaceStrategy(Strategy):
+class NamespaceStrategy(Checked):
     """A namespace stays, Terminating, until its specification's finalizers are gone (subresource `finalize`)."""
 
-    def default(self, obj: Object) -> None:
-        defaults.namespace(obj)
+    table = Checks(fill=defaults.namespace, new=config.namespace, status=config.namespace_status)
 
     def validate_name(self, name: str) -> list[str]:
         return formats.label_name(name)
@@ -73,6 +63,9 @@ class NamespaceStrategy(Strategy):
             if "finalizers" in (old.get("spec") or {}):
                 obj["spec"]["finalizers"] = old["spec"]["finalizers"]
 
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return config.namespace_finalizers(obj) if ctx.subresource == "finalize" else []
+
     def prepare_for_delete(self, ctx: RequestContext, obj: Object) -> None:
         obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
 
@@ -84,23 +77,12 @@ class NamespaceStrategy(Strategy):
         return {"metadata.name": name, "name": name, "status.phase": (obj.get("status") or {}).get("phase", "")}
 
 
-class ConfigMapStrategy(Strategy):
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.config_map(obj)
-
-    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        return validation.frozen(obj, old, "data", "binaryData") + validation.config_map(obj)
+class ConfigMapStrategy(Checked):
+    table = Checks(check=config.config_map, update=config.config_map_update, update_first=True)
 
 
-class SecretStrategy(Strategy):
-    def default(self, obj: Object) -> None:
-        defaults.secret(obj)
-
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.secret(obj)
-
-    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        return validation.secret_update(obj, old) + validation.secret(obj)
+class SecretStrategy(Checked):
+    table = Checks(fill=defaults.secret, check=config.secret, update=config.secret_update, update_first=True)
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         return {**super().selectable_fields(obj), "type": obj.get("type", "")}
@@ -115,7 +97,7 @@ class EventStrategy(Converting):
         return conversion.event_to_core(obj) if version == "v1" else conversion.event_from_core(obj)
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.event(obj)
+        return coordination.event(obj)
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         about: Mapping[str, str] = obj.get("involvedObject") or obj.get("regarding") or {}
@@ -136,25 +118,28 @@ class NewEventStrategy(EventStrategy):
 
     object_key = "regarding"
 
+    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
+        found = conversion.event_to_core(obj)
+        return coordination.event(found) + coordination.new_event(found)
 
-class LimitRangeStrategy(Strategy):
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        found, before = conversion.event_to_core(obj), conversion.event_to_core(old)
+        return coordination.event(found) + coordination.event_update(found, before)
+
+
+class LimitRangeStrategy(Checked):
     allow_create_on_update = True
-
-    def default(self, obj: Object) -> None:
-        defaults.limit_range(obj)
-
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return resources.limit_range(obj.get("spec") or {}, "spec")
+    table = Checks(fill=defaults.limit_range, check=quotas.limit_range)
 
 
-class ResourceQuotaStrategy(Strategy):
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return resources.quota(obj.get("spec") or {}, "spec")
+class ResourceQuotaStrategy(Checked):
+    table = Checks(check=quotas.quota, update=quotas.quota_update, status=quotas.quota_status)
 
 
-class PersistentVolumeStrategy(Strategy):
-    def default(self, obj: Object) -> None:
-        defaults.persistent_volume(obj)
+class PersistentVolumeStrategy(Checked):
+    table = Checks(
+        fill=defaults.persistent_volume, check=persistent.persistent_volume, update=persistent.persistent_volume_update
+    )
 
     def empty_status(self, obj: Object) -> Any:
         return {"phase": "Pending"}
@@ -167,22 +152,23 @@ class PersistentVolumeStrategy(Strategy):
         if ctx.subresource == "status" and now.get("phase") != was.get("phase"):
             obj["status"] = {**now, "lastPhaseTransitionTime": ctx.now}
 
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.persistent_volume(obj)
 
-
-class PersistentVolumeClaimStrategy(Strategy):
-    def default(self, obj: Object) -> None:
-        defaults.persistent_volume_claim(obj)
+class PersistentVolumeClaimStrategy(Checked):
+    table = Checks(
+        fill=defaults.persistent_volume_claim, check=persistent.persistent_volume_claim, update=persistent.claim_update
+    )
 
     def empty_status(self, obj: Object) -> Any:
         return {"phase": "Pending"}
 
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.persistent_volume_claim(obj)
-
-    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        return validation.persistent_volume_claim(obj) + validation.claim_update(obj, old)
+    def _prepare_create(self, ctx: RequestContext, obj: Object) -> None:
+        """The older and the newer way to name where the data comes from say the same."""
+        spec = obj["spec"]
+        older, newer = spec.get("dataSource"), spec.get("dataSourceRef")
+        if older is not None and newer is None:
+            spec["dataSourceRef"] = dict(older)
+        elif newer is not None and older is None and not newer.get("namespace"):
+            spec["dataSource"] = {key: item for key, item in newer.items() if key != "namespace"}
 
 
 class PodTemplateStrategy(Strategy):

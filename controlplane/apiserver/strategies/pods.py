@@ -10,7 +10,7 @@ from panal.quantity import parse
 from ..defaults import pods as defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
-from ..validation import podparts
+from ..validation import podparts, podstatus, podupdate
 from ..validation import pods as validation
 from .podwarnings import pod_warnings
 
@@ -74,7 +74,7 @@ class PodStrategy(Strategy):
                 obj["status"]["qosClass"] = quality
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.pod(obj)
+        return validation.new_pod(obj)
 
     def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
         if ctx.subresource == "binding":
@@ -83,7 +83,12 @@ class PodStrategy(Strategy):
             return podparts.ephemeral(obj, old)
         if ctx.subresource == "resize":
             return podparts.resize(obj, old, (quality_of_service(obj["spec"]), quality_of_service(old["spec"])))
-        return [] if obj.get("spec") == old.get("spec") else validation.pod_update(obj, old)
+        if obj.get("spec") == old.get("spec"):
+            return podupdate.annotation_update(obj, old)
+        return podupdate.pod_update(obj, old)
+
+    def _validate_status(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return podstatus.pod_status(obj, old)
 
     def warnings(self, ctx: RequestContext, obj: Object, old: Object | None = None) -> list[str]:
         if ctx.subresource or (old is not None and old.get("spec") == obj.get("spec")):

@@ -10,7 +10,10 @@ from ..defaults import core as defaults
 from ..defaults.others import endpoint_slice
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
+from ..validation import endpoints as endpoint_validation
 from ..validation import services as validation
+from ..validation import serviceupdate
+from .checked import Checked, Checks
 
 Spec = dict[str, Any]
 
@@ -129,7 +132,10 @@ class ServiceStrategy(Strategy):
         return validation.service(obj)
 
     def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        return validation.service_update(obj, old) + validation.service(obj)
+        return serviceupdate.service_update(obj, old) + validation.service(obj)
+
+    def _validate_status(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return serviceupdate.service_status(obj, old)
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         spec = obj.get("spec") or {}
@@ -140,33 +146,22 @@ class ServiceStrategy(Strategy):
         }
 
 
-class EndpointsStrategy(Strategy):
+class EndpointsStrategy(Checked):
     allow_create_on_update = True
-
-    def default(self, obj: Object) -> None:
-        defaults.endpoints(obj)
-
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.endpoints(obj)
+    table = Checks(fill=defaults.endpoints, check=endpoint_validation.endpoints)
 
     def warnings(self, ctx: RequestContext, obj: Object, old: Object | None = None) -> list[str]:
         return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
 
 
-class EndpointSliceStrategy(Strategy):
+class EndpointSliceStrategy(Checked):
     has_generation = True
     specification = ("addressType", "endpoints", "ports")
-
-    def default(self, obj: Object) -> None:
-        endpoint_slice(obj)
-
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.endpoint_slice(obj)
+    table = Checks(
+        fill=endpoint_slice, check=endpoint_validation.endpoint_slice, update=endpoint_validation.endpoint_slice_update
+    )
 
     def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        from ..validation.meta import immutable
-
         if all(obj.get(key) == old.get(key) for key in self.specification):
             return []
-        changed = immutable(obj.get("addressType", ""), old.get("addressType", ""), "addressType")
-        return validation.endpoint_slice(obj) + changed
+        return super()._validate_update(ctx, obj, old)

@@ -12,7 +12,9 @@ from ..defaults import pods as pod_defaults
 from ..defaults import workloads as defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
+from ..validation import autoscaling, disruption, jobs, statuses
 from ..validation import workloads as validation
+from .checked import Checked, Checks
 from .converting import Converting
 from .podwarnings import template_warnings
 
@@ -34,6 +36,9 @@ class _Workload(Strategy):
 
     def _template_field(self) -> str:
         return "spec.template"
+
+    def _validate_status(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return statuses.status(self.resource.kind, obj, old)
 
 
 class DeploymentStrategy(_Workload):
@@ -157,12 +162,12 @@ class JobStrategy(_Workload):
         selector.setdefault("matchLabels", {})["batch.kubernetes.io/controller-uid"] = metadata["uid"]
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.job(obj)
+        return jobs.job(obj)
 
     def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
         if obj.get("spec") == old.get("spec"):
             return []
-        return validation.job(obj) + validation.job_update(obj, old)
+        return jobs.job_update(obj, old)
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         succeeded = (obj.get("status") or {}).get("succeeded", 0)
@@ -188,7 +193,10 @@ class CronJobStrategy(_Workload):
         return "spec.jobTemplate.spec.template"
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.cron_job(obj)
+        return jobs.cron_job(obj)
+
+    def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return [] if obj.get("spec") == old.get("spec") else jobs.cron_job(obj, old)
 
 
 class AutoscalerStrategy(Converting):
@@ -205,12 +213,23 @@ class AutoscalerStrategy(Converting):
             defaults.autoscaler(obj)
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.autoscaler(obj)
+        """Either version in the words of the newer."""
+        if self.resource.version == "v1":
+            obj = conversion.autoscaler_to_v2(obj)
+        return autoscaling.autoscaler(obj)
+
+    def _validate_status(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return statuses.status(self.resource.kind, obj, old)
 
 
-class DisruptionBudgetStrategy(Strategy):
+class DisruptionBudgetStrategy(Checked):
     has_generation = True
     allow_unconditional_update = False
+    table = Checks(check=disruption.disruption_budget)
 
-    def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
-        return validation.disruption_budget(obj)
+    def _validate_status(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return statuses.status(self.resource.kind, obj, old)
+
+
+class ControllerRevisionStrategy(Checked):
+    table = Checks(check=validation.controller_revision, update=validation.controller_revision_update)

@@ -143,17 +143,13 @@ def owners(references: Any) -> list[FieldError]:
 
 
 def finalizers(found: Any) -> list[FieldError]:
-    errors = []
-    for finalizer in found:
-        errors += [bad("metadata.finalizers", finalizer, text) for text in formats.qualified_name(finalizer)]
-        if "/" not in finalizer and finalizer not in ("orphan", "foregroundDeletion", "kubernetes"):
-            errors.append(
-                bad(
-                    "metadata.finalizers",
-                    finalizer,
-                    "name is neither a standard finalizer name nor is it fully qualified",
-                )
-            )
+    return [error for finalizer in found for error in finalizer_name(finalizer, "metadata.finalizers")]
+
+
+def finalizer_name(finalizer: str, field: str) -> list[FieldError]:
+    errors = [bad(field, finalizer, text) for text in formats.qualified_name(finalizer)]
+    if "/" not in finalizer and finalizer not in ("orphan", "foregroundDeletion", "kubernetes"):
+        errors.append(bad(field, finalizer, "name is neither a standard finalizer name nor is it fully qualified"))
     return errors
 
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..fielderrors import FieldError, bad, duplicate, forbidden, not_found
-from . import containers, resources
-from .volumes import volumes
+from ..fielderrors import FieldError, bad, forbidden
+from . import pods
 
 Object = Mapping[str, Any]
 
 _MIRROR = "kubernetes.io/config.mirror"
-_NOT_EPHEMERAL = (
-    "ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources", "resizePolicy",
-    "restartPolicy",
-)  # fmt: skip
 _RESIZABLE = ("cpu", "memory")
 
 
@@ -45,25 +40,9 @@ def ephemeral(new: Object, old: Object) -> list[FieldError]:
     """Ephemeral containers are added, and neither changed nor taken away."""
     if _MIRROR in (old["metadata"].get("annotations") or {}):
         return [forbidden("", "static pods do not support ephemeral containers")]
-    spec, field = new["spec"], "spec.ephemeralContainers"
-    errors: list[FieldError] = []
-    found: Sequence[Object] = spec.get("ephemeralContainers") or ()
-    known, _ = volumes(spec.get("volumes") or (), "spec.volumes")
-    others = [each.get("name") for key in ("containers", "initContainers") for each in spec.get(key) or ()]
-    names = set(others)
-    for index, each in enumerate(found):
-        where = f"{field}[{index}]"
-        errors += containers.container(each, spec, known, where)
-        if each.get("name") in names:
-            errors.append(duplicate(f"{where}.name", each["name"]))
-        names.add(each.get("name"))
-        if (target := each.get("targetContainerName")) and target not in others:
-            errors.append(not_found(f"{where}.targetContainerName", target))
-        words = "cannot be set for an Ephemeral Container"
-        errors += [forbidden(f"{where}.{key}", words) for key in _NOT_EPHEMERAL if each.get(key)]
-        for position, mount in enumerate(each.get("volumeMounts") or ()):
-            keys = (key for key in ("subPath", "subPathExpr") if mount.get(key))
-            errors += [forbidden(f"{where}.volumeMounts[{position}].{key}", words) for key in keys]
+    field = "spec.ephemeralContainers"
+    errors = pods.pod(new)
+    found: Sequence[Object] = new["spec"].get("ephemeralContainers") or ()
     now = {each.get("name"): each for each in found}
     for each in old["spec"].get("ephemeralContainers") or ():
         name = each.get("name")
@@ -74,29 +53,44 @@ def ephemeral(new: Object, old: Object) -> list[FieldError]:
     return errors
 
 
+_QUALITY = "Pod QOS Class may not change as a result of resizing"
+_MUTABLE = "only cpu and memory resources are mutable"
+_SIDECARS = "only cpu and memory resources for sidecar containers are mutable"
+_FINISHED = "resources for non-sidecar init containers are immutable"
+
+
 def resize(new: Object, old: Object, quality: tuple[str, str]) -> list[FieldError]:
     """CPU and memory change, what was said stays said, and the quality of service (now, before) stays as it is."""
+    after, before = new["spec"], old["spec"]
     if _MIRROR in (old["metadata"].get("annotations") or {}):
         return [forbidden("", "static pods cannot be resized")]
-    errors: list[FieldError] = []
-    for key in ("containers", "initContainers"):
-        pairs = zip(new["spec"].get(key) or (), old["spec"].get(key) or (), strict=False)
-        for index, (now, was) in enumerate(pairs):
-            where = f"spec.{key}[{index}].resources"
-            after, before = now.get("resources") or {}, was.get("resources") or {}
-            errors += resources.requirements(after, where)
-            for kind in ("requests", "limits"):
-                errors += _amounts(after.get(kind) or {}, before.get(kind) or {}, f"{where}.{kind}", kind)
+    if (before.get("os") or {}).get("name") == "windows":
+        return [forbidden("", "windows pods cannot be resized")]
+    errors = pods.pod(new)
     if quality[0] != quality[1]:
-        errors.append(bad("spec", quality[0], "Pod QOS Class may not change as a result of resizing"))
-    return errors
+        errors.append(bad("spec", quality[0], _QUALITY))
+    others: list[FieldError] = []
+    for key in ("initContainers", "containers"):
+        pairs = zip(after.get(key) or (), before.get(key) or (), strict=False)
+        for index, (now, was) in enumerate(pairs):
+            if key == "initContainers" and was.get("restartPolicy") != "Always":
+                if now != was:
+                    others.append(forbidden("spec", _FINISHED))
+                continue
+            where = f"spec.{key}[{index}].resources"
+            wanted, given = now.get("resources") or {}, was.get("resources") or {}
+            for kind in ("requests", "limits"):
+                if set(given.get(kind) or ()) - set(wanted.get(kind) or ()):
+                    errors.append(forbidden(f"{where}.{kind}", f"resource {kind} cannot be removed"))
+            if _without_resizable(now) != _without_resizable(was):
+                others.append(forbidden("spec", _MUTABLE if key == "containers" else _SIDECARS))
+    return errors + others
 
 
-def _amounts(after: Object, before: Object, where: str, kind: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if any(name in before and name not in after for name in _RESIZABLE):
-        errors.append(forbidden(where, f"resource {kind} cannot be removed"))
-    others = [name for name in {*after, *before} - set(_RESIZABLE) if after.get(name) != before.get(name)]
-    if others:
-        errors.append(forbidden(where, "only cpu and memory resources are mutable"))
-    return errors
+def _without_resizable(container: Object) -> dict[str, Any]:
+    """A container but for what may be resized."""
+    kept = {key: item for key, item in container.items() if key not in ("resources", "resizePolicy")}
+    resources = container.get("resources") or {}
+    for kind in ("requests", "limits"):
+        kept[kind] = {name: item for name, item in (resources.get(kind) or {}).items() if name not in _RESIZABLE}
+    return {**kept, "claims": resources.get("claims")}

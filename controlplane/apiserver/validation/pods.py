@@ -1,43 +1,79 @@
-"""Checks of a pod's specification, new and changed, and of pod templates."""
+"""Checks of a pod's specification, and of pod templates. What may change of a pod is in podupdate.py."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 
 from panal import formats
+from panal.quantity import parse
 
-from ..fielderrors import FieldError, bad, forbidden, not_supported, required
-from . import meta, volumes
-from .containers import containers
+from ..fielderrors import FieldError, bad, duplicate, forbidden, required
+from ..quantities import canonical, written
+from . import meta, resources, security, volumes
+from .checks import Object, choice, formatted, items, optional_choice, optional_name
+from .containers import Pod, containers, host_network, image
 from .scheduling import affinity, tolerations, topology_spread
-
-Object = Mapping[str, Any]
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _MAX_SECONDS = 2**31 - 1
-IMMUTABLE_SPEC = (
-    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-)
+_SEARCHES, _SEARCH_CHARACTERS, _SERVERS = 32, 2048, 3
+_MIRROR = "kubernetes.io/config.mirror"
+_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 def pod(obj: Object) -> list[FieldError]:
-    return pod_spec(obj.get("spec") or {}, "spec")
+    """A pod itself, new or changed."""
+    spec: Object = obj.get("spec") or {}
+    errors = pod_annotations(obj["metadata"].get("annotations") or {}, spec, "metadata.annotations")
+    errors += pod_spec(spec, "spec", real=True)
+    if not spec.get("serviceAccountName"):
+        words = "must not be specified when serviceAccountName is not set"
+        for volume, where in items(spec.get("volumes"), "spec.volumes"):
+            for source, at in items((volume.get("projected") or {}).get("sources"), f"{where}.projected.sources"):
+                if source.get("serviceAccountToken") is not None:
+                    errors.append(forbidden(f"{at}.serviceAccountToken", words))
+    for kind in ("containers", "initContainers"):
+        errors += [error for each, at in items(spec.get(kind), f"spec.{kind}") for error in image(each, at)]
+    return errors
+
+
+def new_pod(obj: Object) -> list[FieldError]:
+    spec: Object = obj.get("spec") or {}
+    errors = pod(obj)
+    if spec.get("ephemeralContainers"):
+        errors.append(forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        words = "cannot be set until all schedulingGates have been cleared"
+        errors.append(forbidden("spec.nodeName", words))
+    return errors
+
+
+def pod_annotations(found: Mapping[str, str], spec: Object, field: str) -> list[FieldError]:
+    """Annotations that mean something to the cluster."""
+    errors: list[FieldError] = []
+    if _MIRROR in found and not spec.get("nodeName"):
+        words = "must set spec.nodeName if mirror pod annotation is set"
+        errors.append(bad(f"{field}[{_MIRROR}]", found[_MIRROR], words))
+    cost = found.get(_COST, "0")
+    if not re.fullmatch(r"-?(0|[1-9][0-9]*)", cost, re.ASCII) or not -(2**31) <= int(cost) < 2**31:
+        errors.append(bad(f"{field}[{_COST}]", cost, "must be a 32bit integer"))
+    return errors
 
 
 def pod_template(template: Object, field: str) -> list[FieldError]:
     """A PodTemplateSpec."""
-    metadata = template.get("metadata") or {}
+    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     errors = meta.validate_template(metadata, f"{field}.metadata")
-    errors += pod_spec(template.get("spec") or {}, f"{field}.spec")
+    errors += pod_annotations(metadata.get("annotations") or {}, spec, f"{field}.annotations")
+    errors += pod_spec(spec, f"{field}.spec", real=False)
+    if spec.get("ephemeralContainers"):
+        words = "ephemeral containers not allowed in pod template"
+        errors.append(forbidden(f"{field}.spec.ephemeralContainers", words))
     return errors
 
 
@@ -48,16 +84,16 @@ _valid: set[bytes] = set()
 """Digests of specifications that nothing was wrong with: pods of one template have the same."""
 
 
-def pod_spec(spec: Object, field: str) -> list[FieldError]:
-    """Everything wrong with a PodSpec."""
+def pod_spec(spec: Object, field: str, *, real: bool) -> list[FieldError]:
+    """Everything wrong with a PodSpec; `real`: it is a pod's, not a template's."""
     text = orjson.dumps(spec)
     names = set(_TOKEN_VOLUME.findall(text))
     if len(names) == 1:  # each pod's has another one
         text = text.replace(names.pop(), b"kube-api-access-")
-    digest = hashlib.blake2b(text, digest_size=16).digest()
+    digest = hashlib.blake2b(text, digest_size=16, salt=b"pod" if real else b"").digest()
     if digest in _valid:
         return []
-    errors = _pod_spec(spec, field)
+    errors = _pod_spec(spec, field, real=real)
     if not errors:
         if len(_valid) >= _VALID_KEPT:
             _valid.clear()
@@ -65,164 +101,137 @@ def pod_spec(spec: Object, field: str) -> list[FieldError]:
     return errors
 
 
-def _pod_spec(spec: Object, field: str) -> list[FieldError]:
-    found, errors = volumes.volumes(spec.get("volumes") or (), f"{field}.volumes")
-    errors += containers(spec, found, field)
-    restart = spec.get("restartPolicy", "")
-    if not restart:
-        errors.append(required(f"{field}.restartPolicy"))
-    elif restart not in RESTART_POLICIES:
-        errors.append(not_supported(f"{field}.restartPolicy", restart, RESTART_POLICIES))
-    dns = spec.get("dnsPolicy", "")
-    if not dns:
-        errors.append(required(f"{field}.dnsPolicy"))
-    elif dns not in DNS_POLICIES:
-        errors.append(not_supported(f"{field}.dnsPolicy", dns, DNS_POLICIES))
+def _pod_spec(spec: Object, field: str, *, real: bool) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if spec.get("terminationGracePeriodSeconds") is None:
+        errors.append(required(f"{field}.terminationGracePeriodSeconds"))
+    found, wrong = volumes.volumes(spec.get("volumes") or (), f"{field}.volumes")
+    names = frozenset(claim.get("name", "") for claim in spec.get("resourceClaims") or ())
+    this = Pod(spec, found, real, names)
+    errors += wrong + _claims(spec, field) + containers(this, field) + _resources(spec, field)
+    errors += host_network(this, field)
+    errors += choice(spec.get("restartPolicy"), f"{field}.restartPolicy", RESTART_POLICIES)
+    errors += choice(spec.get("dnsPolicy"), f"{field}.dnsPolicy", DNS_POLICIES)
     errors += meta.labels(spec.get("nodeSelector"), f"{field}.nodeSelector")
-    errors += _security(spec.get("securityContext") or {}, f"{field}.securityContext")
-    for index, secret in enumerate(spec.get("imagePullSecrets") or ()):
-        if not secret.get("name"):
-            errors.append(required(f"{field}.imagePullSecrets[{index}].name"))
+    errors += security.of_pod(spec, field)
     if spec.get("affinity") is not None:
         errors += affinity(spec["affinity"], f"{field}.affinity")
     errors += _dns_config(spec, field)
-    for index, gate in enumerate(spec.get("readinessGates") or ()):
-        where = f"{field}.readinessGates[{index}].conditionType"
-        errors += [
-            bad(where, gate.get("conditionType", ""), t) for t in formats.qualified_name(gate.get("conditionType", ""))
-        ]
+    for gate, at in items(spec.get("readinessGates"), f"{field}.readinessGates"):
+        errors += formatted(gate.get("conditionType", ""), f"{at}.conditionType", formats.qualified_name)
+    errors += _gates(spec, f"{field}.schedulingGates")
     errors += topology_spread(spec.get("topologySpreadConstraints") or (), f"{field}.topologySpreadConstraints")
-    return errors + _names(spec, field) + tolerations(spec.get("tolerations") or (), f"{field}.tolerations")
+    errors += security.host_users(spec, field)
+    return errors + _names(spec, field) + security.operating_system(spec, field)
+
+
+def _claims(spec: Object, field: str) -> list[FieldError]:
+    """The resource claims of a pod."""
+    errors: list[FieldError] = []
+    names: set[str] = set()
+    for claim, at in items(spec.get("resourceClaims"), f"{field}.resourceClaims"):
+        name, own, template = (claim.get(key) for key in ("name", "resourceClaimName", "resourceClaimTemplateName"))
+        if not name:
+            errors.append(required(f"{at}.name"))
+        elif name in names:
+            errors.append(duplicate(f"{at}.name", name))
+        else:
+            errors += formatted(name, f"{at}.name", formats.label_name)
+        names.add(name or "")
+        if own is not None and template is not None:
+            words = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            errors.append(bad(at, dict(claim), words))
+        if own is None and template is None:
+            words = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            errors.append(bad(at, dict(claim), words))
+        for key, value in (("resourceClaimName", own), ("resourceClaimTemplateName", template)):
+            if value is not None:
+                errors += formatted(value, f"{at}.{key}", formats.subdomain_name)
+    return errors
+
+
+def _resources(spec: Object, field: str) -> list[FieldError]:
+    """What the pod as a whole asks for covers what its containers do."""
+    found, where = spec.get("resources"), f"{field}.resources"
+    if found is None:
+        return []
+    errors: list[FieldError] = []
+    if found.get("claims"):
+        errors.append(forbidden(f"{where}.claims", "claims cannot be set for Resources at pod-level"))
+    errors += resources.requirements(found, where, resources.pod_name)
+    requests, limits = found.get("requests") or {}, found.get("limits") or {}
+    for name, total in sorted(resources.together(spec).items()):
+        mine = requests.get(name, "0")
+        if total > parse(mine):
+            words = f"must be greater than or equal to aggregate container requests of {written(total, binary=True)}"
+            errors.append(bad(f"{where}.requests[{name}]", mine, words))
+    for each, at in items(spec.get("containers"), f"{where}.containers"):
+        for name, value in sorted(((each.get("resources") or {}).get("limits") or {}).items()):
+            if name in limits and parse(value) > parse(limits[name]):
+                words = f"must be less than or equal to pod limits of {canonical(limits[name])}"
+                errors.append(bad(f"{at}[{name}].limits", value, words))
+    return errors
+
+
+def _gates(spec: Object, field: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    names: set[str] = set()
+    for gate, at in items(spec.get("schedulingGates"), field):
+        name = gate.get("name", "")
+        errors += formatted(name, at, formats.qualified_name)
+        if name in names:
+            errors.append(duplicate(at, name))
+        names.add(name)
+    return errors
 
 
 def _names(spec: Object, field: str) -> list[FieldError]:
     """The names that a pod refers to or goes by, and its time limits."""
     errors: list[FieldError] = []
-    for key, check in (
-        ("serviceAccountName", formats.subdomain_name),
-        ("nodeName", formats.subdomain_name),
-    ):
-        if value := spec.get(key):
-            errors += [bad(f"{field}.{key}", value, complaint) for complaint in check(value)]
+    for key in ("serviceAccountName", "nodeName"):
+        errors += optional_name(spec.get(key), f"{field}.{key}", formats.subdomain_name)
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline <= _MAX_SECONDS:
         errors.append(bad(f"{field}.activeDeadlineSeconds", deadline, formats.range_error(1, _MAX_SECONDS)))
     for key in ("hostname", "subdomain"):
-        if value := spec.get(key):
-            errors += [bad(f"{field}.{key}", value, complaint) for complaint in formats.label_name(value)]
-    for index, alias in enumerate(spec.get("hostAliases") or ()):
-        where = f"{field}.hostAliases[{index}]"
-        errors += [bad(f"{where}.ip", alias.get("ip", ""), t) for t in formats.ip_address(alias.get("ip", ""))]
-        for name in alias.get("hostnames") or ():
-            errors += [bad(f"{where}.hostnames", name, t) for t in formats.subdomain_name(name)]
-    for key in ("priorityClassName", "runtimeClassName"):
-        if value := spec.get(key):
-            errors += [bad(f"{field}.{key}", value, complaint) for complaint in formats.subdomain_name(value)]
-    policy = spec.get("preemptionPolicy")
-    if policy is not None and policy not in ("PreemptLowerPriority", "Never"):
-        errors.append(not_supported(f"{field}.preemptionPolicy", policy, ("Never", "PreemptLowerPriority")))
-    return errors
-
-
-def _security(context: Object, where: str) -> list[FieldError]:
-    errors = []
-    for key in ("runAsUser", "runAsGroup", "fsGroup"):
-        value = context.get(key)
-        if value is not None and not 0 <= value <= _MAX_SECONDS:
-            errors.append(bad(f"{where}.{key}", value, formats.range_error(0, _MAX_SECONDS)))
-    return errors
+        errors += optional_name(spec.get(key), f"{field}.{key}", formats.label_name)
+    errors += tolerations(spec.get("tolerations") or (), f"{field}.tolerations")
+    for alias, at in items(spec.get("hostAliases"), f"{field}.hostAliases"):
+        errors += formatted(alias.get("ip", ""), f"{at}.ip", formats.ip_address)
+        for name, where in items(alias.get("hostnames"), f"{at}.hostnames"):
+            errors += formatted(name, where, formats.subdomain_name)
+    errors += optional_name(spec.get("priorityClassName"), f"{field}.priorityClassName", formats.subdomain_name)
+    if (runtime := spec.get("runtimeClassName")) is not None:
+        errors += formatted(runtime, f"{field}.runtimeClassName", formats.subdomain_name)
+    errors += optional_choice(
+        spec.get("preemptionPolicy"), f"{field}.preemptionPolicy", ("PreemptLowerPriority", "Never")
+    )
+    return errors + resources.requirements({"limits": spec.get("overhead")}, f"{field}.overhead")
 
 
 def _dns_config(spec: Object, field: str) -> list[FieldError]:
-    config, where = spec.get("dnsConfig") or {}, f"{field}.dnsConfig"
-    errors: list[FieldError] = []
-    servers = config.get("nameservers") or ()
+    config, where = spec.get("dnsConfig"), f"{field}.dnsConfig"
+    servers = (config or {}).get("nameservers") or []
     if spec.get("dnsPolicy") == "None" and not servers:
-        errors.append(
-            required(f"{where}.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None")
-        )
-    if len(servers) > 3:
-        errors.append(bad(f"{where}.nameservers", list(servers), "must not have more than 3 nameservers"))
-    for index, server in enumerate(servers):
-        errors += [bad(f"{where}.nameservers[{index}]", server, text) for text in formats.ip_address(server)]
-    for index, option in enumerate(config.get("options") or ()):
+        if config is None:
+            return [required(where, "must provide `dnsConfig` when `dnsPolicy` is None")]
+        words = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        return [required(f"{where}.nameservers", words)]
+    errors: list[FieldError] = []
+    if len(servers) > _SERVERS:
+        errors.append(bad(f"{where}.nameservers", servers, f"must not have more than {_SERVERS} nameservers"))
+    for server, at in items(servers, f"{where}.nameservers"):
+        errors += formatted(server, at, formats.ip_address)
+    searches = (config or {}).get("searches") or []
+    if len(searches) > _SEARCHES:
+        errors.append(bad(f"{where}.searches", searches, f"must not have more than {_SEARCHES} search paths"))
+    if len(" ".join(searches)) > _SEARCH_CHARACTERS:
+        words = f"must not have more than {_SEARCH_CHARACTERS} characters (including spaces) in the search list"
+        errors.append(bad(f"{where}.searches", searches, words))
+    for search, at in items(searches, f"{where}.searches"):
+        if search != ".":
+            errors += formatted(search.removesuffix("."), at, formats.search_name)
+    for option, at in items((config or {}).get("options"), f"{where}.options"):
         if not option.get("name"):
-            errors.append(required(f"{where}.options[{index}]", "must not be empty"))
+            errors.append(required(at, "must not be empty"))
     return errors
-
-
-def pod_update(new: Object, old: Object) -> list[FieldError]:
-    """What an update of a pod may change: images, a shorter deadline, more tolerations, opened scheduling gates."""
-    before, after = dict(old.get("spec") or {}), dict(new.get("spec") or {})
-    errors = _deadline(after, before) + _added_tolerations(after, before)
-    for key in ("containers", "initContainers"):
-        errors += _same_names(after.get(key) or (), before.get(key) or (), f"spec.{key}")
-    if errors:
-        return errors
-    for key in ("activeDeadlineSeconds", "tolerations"):
-        after.pop(key, None)
-        before.pop(key, None)
-    if _opened(after, before):
-        for key in ("schedulingGates", "nodeSelector", "affinity"):
-            after.pop(key, None)
-            before.pop(key, None)
-    if before.get("terminationGracePeriodSeconds", 0) < 0 and after.get("terminationGracePeriodSeconds") == 1:
-        before["terminationGracePeriodSeconds"] = 1
-    for key in ("containers", "initContainers"):
-        if key in before:
-            before[key] = [
-                {**item, "image": changed.get("image")}
-                for item, changed in zip(before[key], after.get(key) or (), strict=False)
-            ]
-    if before != after:
-        errors.append(forbidden("spec", f"{IMMUTABLE_SPEC}\n{_difference(before, after)}"))
-    for key in ("containers", "initContainers"):
-        for index, item in enumerate(after.get(key) or ()):
-            if not item.get("image"):
-                errors.append(required(f"spec.{key}[{index}].image"))
-    return errors
-
-
-def _opened(after: Object, before: Object) -> bool:
-    """Whether scheduling gates were only removed, so that the pod may be made more specific."""
-    old = [gate.get("name") for gate in before.get("schedulingGates") or ()]
-    return bool(old) and all(gate.get("name") in old for gate in after.get("schedulingGates") or ())
-
-
-def _same_names(after: Sequence[Object], before: Sequence[Object], field: str) -> list[FieldError]:
-    if len(after) != len(before):
-        return [forbidden(field, "pod updates may not add or remove containers")]
-    return []
-
-
-def _deadline(after: Object, before: Object) -> list[FieldError]:
-    old, new = before.get("activeDeadlineSeconds"), after.get("activeDeadlineSeconds")
-    field = "spec.activeDeadlineSeconds"
-    if new is not None:
-        if not 1 <= new <= _MAX_SECONDS:
-            return [bad(field, new, formats.range_error(1, _MAX_SECONDS))]
-        if old is not None and old < new:
-            return [bad(field, new, "must be less than or equal to previous value")]
-    elif old is not None:
-        return [bad(field, None, "must not update from a positive integer to nil value")]
-    return []
-
-
-def _added_tolerations(after: Object, before: Object) -> list[FieldError]:
-    new = after.get("tolerations") or ()
-    for old in before.get("tolerations") or ():
-        same = [{key: item for key, item in found.items() if key != "tolerationSeconds"} for found in new]
-        if {key: item for key, item in old.items() if key != "tolerationSeconds"} not in same:
-            return [
-                forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
-            ]
-    return tolerations(new, "spec.tolerations")
-
-
-def _difference(before: Object, after: Object) -> str:
-    """The changed lines of both, as one reads a diff."""
-    old, new = (
-        orjson.dumps(item, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() for item in (before, after)
-    )
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), n=1, lineterm="")
-    return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@"))) + "\n"

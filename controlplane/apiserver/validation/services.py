@@ -1,20 +1,22 @@
-"""Checks of Services, Endpoints and EndpointSlices."""
+"""Checks of Services, new and changed."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from panal import formats
+from panal.addresses import in_loopback
 
 from ..fielderrors import FieldError, Shown, bad, duplicate, forbidden, go_quote, not_supported, required
-from .containers import PROTOCOLS, port
+from .checks import Object, items, optional_choice
+from .containers import PROTOCOLS
+from .endpoints import endpoint_address
+from .handlers import port
 from .meta import labels
 
-Object = Mapping[str, Any]
-
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
 MAX_AFFINITY_SECONDS = 86400
 
 
@@ -22,23 +24,14 @@ def service(obj: Object) -> list[FieldError]:
     spec: Object = obj.get("spec") or {}
     kind = spec.get("type", "")
     ports: Sequence[Object] = spec.get("ports") or ()
-    headless = _headless(spec)
+    without = headless(spec)
     errors: list[FieldError] = []
-    if not ports and not headless and kind != "ExternalName":
+    if not ports and not without and kind != "ExternalName":
         errors.append(required("spec.ports"))
     if kind == "LoadBalancer":
-        for index, item in enumerate(ports):
-            if item.get("port") == 10250:
-                errors.append(
-                    bad(
-                        f"spec.ports[{index}].port",
-                        10250,
-                        "may not expose port 10250 externally since it is used by kubelet",
-                    )
-                )
-        if headless:
+        if without:
             errors.append(_not_headless("LoadBalancer"))
-    elif kind == "NodePort" and headless:
+    elif kind == "NodePort" and without:
         errors.append(_not_headless("NodePort"))
     elif kind == "ExternalName":
         errors += _external_name(spec)
@@ -47,28 +40,48 @@ def service(obj: Object) -> list[FieldError]:
         errors += _port(item, index, len(ports) > 1, names)
     if "selector" in spec:
         errors += labels(spec.get("selector"), "spec.selector")
-    affinity = spec.get("sessionAffinity", "")
-    if not affinity:
-        errors.append(required("spec.sessionAffinity"))
-    elif affinity not in ("ClientIP", "None"):
-        errors.append(not_supported("spec.sessionAffinity", affinity, ("ClientIP", "None")))
-    elif affinity == "ClientIP":
-        seconds = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds")
-        if seconds is None or not 0 < seconds <= MAX_AFFINITY_SECONDS:
-            words = f"must be greater than 0 and less than {MAX_AFFINITY_SECONDS}"
-            errors.append(bad("spec.sessionAffinityConfig.clientIP.timeoutSeconds", seconds, words))
-    errors += cluster_ips(spec)
-    for index, address in enumerate(spec.get("externalIPs") or ()):
-        errors += [bad(f"spec.externalIPs[{index}]", address, text) for text in formats.ip_address(address)]
+    errors += _affinity(spec) + cluster_ips(spec)
+    for address, where in items(spec.get("externalIPs"), "spec.externalIPs"):
+        errors += endpoint_address(address, where) or _loopback(address, where)
     if not kind:
         errors.append(required("spec.type"))
     elif kind not in TYPES:
         errors.append(not_supported("spec.type", kind, TYPES))
     errors += _node_ports(ports, kind) + _unique_ports(ports)
-    return errors + _source_ranges(spec, kind) + _traffic(spec, kind)
+    return errors + _balanced(obj, spec, kind) + _traffic(spec, kind)
 
 
-def _headless(spec: Object) -> bool:
+def _affinity(spec: Object) -> list[FieldError]:
+    kind, config, field = spec.get("sessionAffinity", ""), spec.get("sessionAffinityConfig"), "spec.sessionAffinity"
+    if not kind:
+        return [required(field)]
+    if kind not in ("ClientIP", "None"):
+        return [not_supported(field, kind, ("ClientIP", "None"))]
+    where, need = "spec.sessionAffinityConfig", "when session affinity type is ClientIP"
+    if kind == "None":
+        words = "must not be set when session affinity is None"
+        return [] if config is None else [forbidden(where, words)]
+    if config is None:
+        return [required(where, need)]
+    if config.get("clientIP") is None:
+        return [required(f"{where}.clientIP", need)]
+    seconds = config["clientIP"].get("timeoutSeconds")
+    if seconds is None:
+        return [required(f"{where}.clientIP.timeoutSeconds", need)]
+    if 0 < seconds <= MAX_AFFINITY_SECONDS:
+        return []
+    words = f"must be greater than 0 and less than {MAX_AFFINITY_SECONDS}"
+    return [bad(f"{where}.clientIP.timeoutSeconds", seconds, words)]
+
+
+def _loopback(address: str, field: str) -> list[FieldError]:
+    """In the network of that name the machine has no other addresses."""
+    if in_loopback() or not ipaddress.ip_address(address).is_loopback:
+        return []
+    return [bad(field, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")]
+
+
+def headless(spec: Object) -> bool:
     return spec.get("clusterIP") == "None" or list(spec.get("clusterIPs") or ())[:1] == ["None"]
 
 
@@ -111,32 +124,58 @@ def _port(item: Object, index: int, several: bool, names: set[str]) -> list[Fiel
         errors.append(required(f"{where}.protocol"))
     elif protocol not in PROTOCOLS:
         errors.append(not_supported(f"{where}.protocol", protocol, PROTOCOLS))
-    target = item.get("targetPort", 0)
-    errors += port(target, f"{where}.targetPort")
+    errors += port(item.get("targetPort", 0), f"{where}.targetPort")
+    if (application := item.get("appProtocol")) is not None:
+        errors += [bad(f"{where}.appProtocol", application, text) for text in formats.qualified_name(application)]
     return errors
+
+
+FAMILIES = ("IPv4", "IPv6")
+FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
+_ONE_EACH = "may specify no more than one IP for each IP family"
 
 
 def cluster_ips(spec: Object) -> list[FieldError]:
+    """The Service's addresses and their families, which say the same."""
     errors: list[FieldError] = []
     if spec.get("type") == "ExternalName":
         return errors
-    addresses = spec.get("clusterIPs") or ()
-    single = spec.get("clusterIP", "")
-    if addresses and not single:
-        errors.append(bad("spec.clusterIPs", list(addresses), "must be empty when `clusterIP` is not specified"))
+    addresses, single, field = list(spec.get("clusterIPs") or ()), spec.get("clusterIP", ""), "spec.clusterIPs"
+    families = list(spec.get("ipFamilies") or ())
+    if single and not addresses:
+        errors.append(required(field))
+    elif addresses and not single:
+        errors.append(bad(field, addresses, "must be empty when `clusterIP` is not specified"))
     elif addresses and addresses[0] != single:
-        errors.append(bad("spec.clusterIPs", list(addresses), "first value must match `clusterIP`"))
+        errors.append(bad(field, addresses, "first value must match `clusterIP`"))
+    for index, family in enumerate(families):
+        if family not in FAMILIES:
+            errors.append(not_supported(f"spec.ipFamilies[{index}]", family, FAMILIES))
+        if family in families[:index]:
+            errors.append(duplicate(f"spec.ipFamilies[{index}]", family))
+    errors += optional_choice(spec.get("ipFamilyPolicy"), "spec.ipFamilyPolicy", FAMILY_POLICIES)
+    if addresses == ["None"]:
+        return errors
+    wrong: list[FieldError] = []
+    if addresses[:1] == ["None"]:
+        wrong.append(bad(field, addresses, "'None' must be the first and only value"))
     for index, address in enumerate(addresses):
-        if index == 0 and address == "None":
-            if len(addresses) > 1:
-                words = "'None' must be the first and only value"
-                errors.append(bad("spec.clusterIPs", list(addresses), words))
-            continue
-        errors += [bad(f"spec.clusterIPs[{index}]", address, text) for text in formats.ip_address(address)]
+        if index or address != "None":
+            wrong += [bad(f"{field}[{index}]", address, text) for text in formats.ip_address(address)]
+    errors += wrong
     if len(addresses) > 2:
-        words = "may only hold up to 2 values"
-        errors.append(bad("spec.clusterIPs", list(addresses), words))
-    return errors
+        errors.append(bad(field, addresses, "may only hold up to 2 values"))
+    return errors if wrong else errors + _of_families(addresses, families, field)
+
+
+def _of_families(addresses: list[str], families: list[str], field: str) -> list[FieldError]:
+    found = [f"IPv{ipaddress.ip_address(address).version}" for address in addresses]
+    errors = [bad(field, addresses, _ONE_EACH)] if len(found) > 1 and len(set(found)) < 2 else []
+    return errors + [
+        bad(f"{field}[{index}]", addresses[index], f"expected an {family} value as indicated by `ipFamilies[{index}]`")
+        for index, (family, real) in enumerate(zip(families, found, strict=False))
+        if family in FAMILIES and family != real
+    ]
 
 
 def _node_ports(ports: Sequence[Object], kind: str) -> list[FieldError]:
@@ -172,21 +211,30 @@ def _unique_ports(ports: Sequence[Object]) -> list[FieldError]:
     return errors
 
 
-def _source_ranges(spec: Object, kind: str) -> list[FieldError]:
-    ranges = spec.get("loadBalancerSourceRanges") or ()
-    field = "spec.LoadBalancerSourceRanges"
+_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+_BALANCERS_ONLY = "may only be used when `type` is 'LoadBalancer'"
+
+
+def _balanced(obj: Object, spec: Object, kind: str) -> list[FieldError]:
+    """What load balancers have, and only they. Sources may be padded with blanks, as annotations may."""
+    ranges, field = spec.get("loadBalancerSourceRanges") or (), "spec.LoadBalancerSourceRanges"
+    note = (obj["metadata"].get("annotations") or {}).get(_RANGES)
     errors: list[FieldError] = []
-    if ranges and kind != "LoadBalancer":
-        errors.append(forbidden(field, "may only be used when `type` is 'LoadBalancer'"))
-    for index, found in enumerate(ranges):
-        errors += cidr(found, f"{field}[{index}]")
+    found = [(each.strip(), f"{field}[{index}]") for index, each in enumerate(ranges)]
+    if not ranges and note is not None:
+        field = f"metadata.annotations[{_RANGES}]"
+        found = [(each.strip(), field) for each in note.split(",")] if note.strip() else []
+    if (ranges or note is not None) and kind != "LoadBalancer":
+        errors.append(forbidden(field, _BALANCERS_ONLY))
+    for each, where in found:
+        errors += cidr(each, where)
     if kind != "LoadBalancer":
-        if spec.get("allocateLoadBalancerNodePorts") is not None:
-            errors.append(
-                forbidden("spec.allocateLoadBalancerNodePorts", "may only be used when `type` is 'LoadBalancer'")
-            )
-        if spec.get("loadBalancerClass") is not None:
-            errors.append(forbidden("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'"))
+        keys = ("allocateLoadBalancerNodePorts", "loadBalancerClass")
+        return errors + [forbidden(f"spec.{key}", _BALANCERS_ONLY) for key in keys if spec.get(key) is not None]
+    if spec.get("allocateLoadBalancerNodePorts") is None:
+        errors.append(required("allocateLoadBalancerNodePorts"))
+    if (found_class := spec.get("loadBalancerClass")) is not None:
+        errors += [bad("spec.loadBalancerClass", found_class, text) for text in formats.qualified_name(found_class)]
     return errors
 
 
@@ -215,102 +263,10 @@ def _traffic(spec: Object, kind: str) -> list[FieldError]:
     if check and not (kind == "LoadBalancer" and policy == "Local"):
         words = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
         errors.append(bad("spec.healthCheckNodePort", check, words))
+    elif check:
+        errors += port(check, "spec.healthCheckNodePort")
     inside = spec.get("internalTrafficPolicy")
-    if inside is not None and inside not in ("Cluster", "Local"):
-        errors.append(not_supported("spec.internalTrafficPolicy", inside, ("Cluster", "Local")))
-    return errors
-
-
-def service_update(new: Object, old: Object) -> list[FieldError]:
-    """What may not change any more once it is allocated."""
-    before, after = old.get("spec") or {}, new.get("spec") or {}
-    errors: list[FieldError] = []
-    if "ExternalName" not in (before.get("type"), after.get("type")):
-        was, now = before.get("clusterIPs") or [], after.get("clusterIPs") or []
-        if was and now and was[0] != now[0]:
-            errors.append(bad("spec.clusterIPs[0]", list(now), "may not change once set"))
-        if was and not now:
-            errors.append(bad("spec.clusterIPs[0]", list(now), "primary clusterIP can not be unset"))
-    if before.get("type") == after.get("type") == "LoadBalancer" and before.get("loadBalancerClass") != after.get(
-        "loadBalancerClass"
-    ):
-        errors.append(bad("spec.loadBalancerClass", after.get("loadBalancerClass"), "may not change once set"))
-    return errors
-
-
-def endpoints(obj: Object) -> list[FieldError]:
-    errors: list[FieldError] = []
-    for index, subset in enumerate(obj.get("subsets") or ()):
-        where = f"subsets[{index}]"
-        if not subset.get("addresses") and not subset.get("notReadyAddresses"):
-            errors.append(required(where, "must specify `addresses` or `notReadyAddresses`"))
-        for key in ("addresses", "notReadyAddresses"):
-            for position, address in enumerate(subset.get(key) or ()):
-                errors += endpoint_address(address.get("ip", ""), f"{where}.{key}[{position}].ip")
-        found = subset.get("ports") or ()
-        for position, item in enumerate(found):
-            at = f"{where}.ports[{position}]"
-            if len(found) > 1 and not item.get("name"):
-                errors.append(required(f"{at}.name"))
-            elif item.get("name"):
-                errors += [bad(f"{at}.name", item["name"], text) for text in formats.label_name(item["name"])]
-            errors += [bad(f"{at}.port", item.get("port", 0), t) for t in formats.port_number(item.get("port", 0))]
-            if item.get("protocol") not in PROTOCOLS:
-                errors.append(not_supported(f"{at}.protocol", item.get("protocol", ""), PROTOCOLS))
-    return errors
-
-
-def endpoint_address(address: str, field: str) -> list[FieldError]:
-    """An address that a connection can go to. Loopback ones are allowed: in the `loopback` network pods have them."""
-    if complaints := formats.ip_address(address):
-        return [bad(field, address, text) for text in complaints]
-    found = ipaddress.ip_address(address)
-    if found.is_unspecified:
-        return [bad(field, address, f"may not be unspecified ({address})")]
-    if found.is_link_local:
-        return [bad(field, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")]
-    if found.is_multicast:
-        return [bad(field, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")]
-    return []
-
-
-ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
-
-
-def endpoint_slice(obj: Object) -> list[FieldError]:
-    errors: list[FieldError] = []
-    kind = obj.get("addressType", "")
-    if not kind:
-        errors.append(required("addressType"))
-    elif kind not in ADDRESS_TYPES:
-        errors.append(not_supported("addressType", kind, ADDRESS_TYPES))
-    found = obj.get("endpoints") or ()
-    if len(found) > 1000:
-        from ..fielderrors import too_many
-
-        errors.append(too_many("endpoints", len(found), 1000))
-    for index, endpoint in enumerate(found):
-        addresses = endpoint.get("addresses") or ()
-        where = f"endpoints[{index}].addresses"
-        if not addresses:
-            errors.append(required(where, "must contain at least 1 address"))
-        for position, address in enumerate(addresses):
-            at = f"{where}[{position}]"
-            if kind == "FQDN":
-                errors += [bad(at, address, text) for text in formats.subdomain_name(address)]
-            elif wrong := endpoint_address(address, at):
-                errors += wrong
-            elif kind in ("IPv4", "IPv6") and f"IPv{ipaddress.ip_address(address).version}" != kind:
-                errors.append(bad(at, address, f"must be an {kind} address"))
-    names: set[str] = set()
-    for index, item in enumerate(obj.get("ports") or ()):
-        at = f"ports[{index}]"
-        name = item.get("name") or ""
-        if name:
-            errors += [bad(f"{at}.name", name, text) for text in formats.port_name(name)]
-        if name in names:
-            errors.append(duplicate(f"{at}.name", name))
-        names.add(name)
-        if item.get("protocol") not in PROTOCOLS:
-            errors.append(not_supported(f"{at}.protocol", item.get("protocol", ""), PROTOCOLS))
-    return errors
+    if inside is None and kind in TYPES and kind != "ExternalName":
+        errors.append(required("spec.internalTrafficPolicy"))
+    errors += optional_choice(inside, "spec.internalTrafficPolicy", ("Cluster", "Local"))
+    return errors + optional_choice(spec.get("trafficDistribution"), "spec.trafficDistribution", DISTRIBUTIONS)

@@ -274,7 +274,9 @@ def test_a_job_is_marked_with_its_uid() -> None:
     assert words.startswith("spec.template: Invalid value: ")
     assert words.endswith(": field is immutable")
     suspended, _ = changed(JOBS, obj, lambda new: new["spec"].update(suspend=True))
-    assert changed(JOBS, suspended, other)[1] == []
+    assert changed(JOBS, suspended, other)[1] == [words.replace('"suspend":false', '"suspend":true')]
+    elsewhere = changed(JOBS, suspended, lambda new: new["spec"]["template"]["spec"].update(nodeSelector={"a": "b"}))
+    assert elsewhere[1] == []
 
 
 def test_the_template_generation_of_a_daemon_set_rises_with_its_template() -> None:
@@ -305,7 +307,7 @@ def test_an_endpoint_slice_keeps_its_type() -> None:
     new, errors = changed(ENDPOINTSLICES, old, lambda obj: obj["endpoints"][0].update(addresses=["10.0.0.2"]))
     assert (errors, new["metadata"]["generation"]) == ([], 2)
     (wrong, immutable) = changed(ENDPOINTSLICES, old, lambda obj: obj.update(addressType="IPv6"))[1]
-    assert wrong == 'endpoints[0].addresses[0]: Invalid value: "10.0.0.1": must be an IPv6 address'
+    assert wrong == 'endpoints[0].addresses[0]: Invalid value: "10.0.0.1": must be a valid IPv6 address'
     assert immutable == 'addressType: Invalid value: "IPv6": field is immutable'
 
 

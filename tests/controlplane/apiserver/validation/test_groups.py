@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from panal.controlplane.apiserver.validation import autoscaling, networkpolicies, others
+from panal.controlplane.apiserver.validation import autoscaling, certificates, coordination, networkpolicies, storage
 
 Object = dict[str, Any]
 
@@ -72,11 +72,11 @@ def test_an_autoscalers_behavior_is_checked() -> None:
 
 def test_leases_and_storage_classes_are_checked() -> None:
     spec = {"leaseDurationSeconds": 0, "leaseTransitions": -1}
-    assert [each.field for each in others.lease({"spec": spec})] == [
+    assert [each.field for each in coordination.lease({"spec": spec})] == [
         "spec.leaseDurationSeconds",
         "spec.leaseTransitions",
     ]
-    found = others.storage_class({"provisioner": "a/b", "reclaimPolicy": "Recycle", "volumeBindingMode": "Later"})
+    found = storage.storage_class({"provisioner": "a/b", "reclaimPolicy": "Recycle", "volumeBindingMode": "Later"})
     assert [str(each) for each in found] == [
         'reclaimPolicy: Unsupported value: "Recycle": supported values: "Delete", "Retain"',
         'volumeBindingMode: Unsupported value: "Later": supported values: "Immediate", "WaitForFirstConsumer"',
@@ -87,11 +87,17 @@ def test_a_signing_request_is_decided_once() -> None:
     def decided(*kinds: str, status: str = "True") -> Object:
         return {"status": {"conditions": [{"type": kind, "status": status} for kind in kinds]}}
 
-    assert others.signing_conditions(decided("Approved"), {}) == []
-    both = others.signing_conditions(decided("Approved", "Denied"), {})
-    assert "Approved and Denied conditions are mutually exclusive" in str(both[0])
-    removed = others.signing_conditions({}, decided("Denied"))
-    assert str(removed[0]) == 'status.conditions: Forbidden: updates may not remove a condition of type "Denied"'
-    assert [each.type for each in others.signing_conditions(decided("Approved", status="False"), {})] == [
-        "NotSupported"
-    ]
+    def update(new: Object, old: Object, subresource: str = "approval") -> list[str]:
+        return [str(each) for each in certificates.signing_update(new, old, subresource)]
+
+    assert update(decided("Approved"), {}) == []
+    assert "Approved and Denied conditions are mutually exclusive" in update(decided("Approved", "Denied"), {})[0]
+    removed = 'status.conditions: Forbidden: updates may not remove a condition of type "Denied"'
+    assert update({}, decided("Denied")) == [removed]
+    assert 'Unsupported value: "False": supported values: "True"' in update(decided("Approved", status="False"), {})[0]
+    added = 'status.conditions: Forbidden: updates may not add a condition of type "Approved"'
+    assert update(decided("Approved"), {}, "status") == [added]
+    issued = {"status": {"certificate": "LS0t"}}
+    words = 'status.certificate: Invalid value: "<certificate data>": must contain at least one CERTIFICATE PEM block'
+    refused = "status.certificate: Forbidden: updates may not set certificate content"
+    assert update(issued, {}) == [words, refused]
