@@ -43,6 +43,8 @@ class Server:
     children: set[int] = field(default_factory=set)
     ended: dict[int, int] = field(default_factory=dict)
     """Wait statuses of children whose request isn't answered yet; invariant: each pid is in `starting`."""
+    told: set[int] = field(default_factory=set)
+    """Children whose end the owner was told of and has not noted yet; invariant: all are in `children`."""
     _home: int = -1
     _poll: select.poll = field(default_factory=select.poll)
 
@@ -54,13 +56,13 @@ class Server:
         self._home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._poll.register(self.owner, select.POLLIN)
         self._poll.register(wakeup, select.POLLIN)
-        self._reap()  # what ended before anybody listened
+        self._look()  # what ended before anybody listened
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor == wakeup:
                     with contextlib.suppress(BlockingIOError):
                         os.read(wakeup, 4096)
-                    self._reap()
+                    self._look()
                 elif descriptor in self.starting:
                     self._hear(descriptor)
                 elif not self._receive():
@@ -86,6 +88,10 @@ class Server:
         return True
 
     def _act(self, message: dict[str, Any], descriptors: array.array[int]) -> None:
+        if message["op"] == "noted":
+            if message["pid"] in self.told:
+                self._forget(message["pid"])
+            return
         if message["op"] == "signal":
             if message["pid"] in self.children:
                 with contextlib.suppress(ProcessLookupError):
@@ -137,32 +143,39 @@ class Server:
         del self.starting[reading]
         if words:
             failure = orjson.loads(words)
-            self.children.discard(pid)
-            if self.ended.pop(pid, None) is None:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+            self.ended.pop(pid, None)
+            self._forget(pid)
             self._fail(number, failure["errno"], failure["stage"], failure["message"])
             return
         self._tell({"op": "spawned", "number": number, "pid": pid})
         if (status := self.ended.pop(pid, None)) is not None:
-            self.children.discard(pid)
-            self._tell({"op": "exited", "pid": pid, "status": status})
+            self._tell_end(pid, status)
 
-    def _reap(self) -> None:
-        """Tell of an end before the process is gone: when nobody listens any more, whoever adopts it hears of it."""
-        while True:
+    def _look(self) -> None:
+        """Tell of the children that have ended. They stay until the owner has noted it: if it dies before, or this
+        process does, whoever adopts them hears of their ends."""
+        starting = {pid for pid, _, _ in self.starting.values()}
+        for pid in self.children - self.told - self.ended.keys():
             try:
-                ending = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                ending = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return
-            if ending is None:
-                return
-            pid, status = ending.si_pid, _wait_status(ending)
-            if any(pid == starting for starting, _, _ in self.starting.values()):
-                self.ended[pid] = status
-            elif pid in self.children:
                 self.children.discard(pid)
-                self._tell({"op": "exited", "pid": pid, "status": status})
+                continue
+            if ending is None:
+                continue
+            if pid in starting:
+                self.ended[pid] = _wait_status(ending)
+            else:
+                self._tell_end(pid, _wait_status(ending))
+
+    def _tell_end(self, pid: int, status: int) -> None:
+        self.told.add(pid)
+        self._tell({"op": "exited", "pid": pid, "status": status})
+
+    def _forget(self, pid: int) -> None:
+        self.children.discard(pid)
+        self.told.discard(pid)
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
     def _fail(self, number: int, code: int, stage: str, message: str) -> None:

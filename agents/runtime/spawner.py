@@ -20,6 +20,8 @@ from collections.abc import Callable
 
 import orjson
 
+from panal import tasks
+
 from . import server
 from .request import OLD_ROOT, SpawnRequest, Step, encode
 
@@ -162,9 +164,11 @@ class Spawner:
     def _handle(self, message: dict[str, object]) -> None:
         match message:
             case {"op": "exited", "pid": int(pid), "status": int(status)}:
+                # By way of the loop, so that whoever awaits `spawn` hears of the start first.
+                loop = asyncio.get_running_loop()
                 for callback in self._exit_callbacks:
-                    # By way of the loop, so that whoever awaits `spawn` hears of the start first.
-                    asyncio.get_running_loop().call_soon(callback, pid, status)
+                    loop.call_soon(callback, pid, status)
+                loop.call_soon(self._noted, pid)
             case {"op": "spawned", "number": int(number), "pid": int(pid)}:
                 answer = self._waiting.pop(number, None)
                 if answer is None or answer.done():  # whoever asked has been cancelled and will never hear of it
@@ -174,6 +178,16 @@ class Spawner:
             case {"op": "failed", "number": int(number), "errno": int(code), "message": str(text), "stage": str(stage)}:
                 if (answer := self._waiting.pop(number, None)) and not answer.done():
                     answer.set_exception(SpawnFailed(code, text, stage))
+
+    def _noted(self, pid: int) -> None:
+        """Everybody has heard of the end, and written it down who must: the process may go."""
+        message = orjson.dumps({"op": "noted", "pid": pid})
+        try:
+            self._socket.send(message)
+        except BlockingIOError:
+            tasks.spawn(self._send(message, []), name=f"end of {pid} noted")
+        except OSError:  # the server has ended, and whoever adopts its children hears of them
+            return
 
     def _fail_all(self) -> None:
         self._lost = True

@@ -231,6 +231,36 @@ async def test_the_server_ends_with_its_owner_and_the_children_live_on(tmp_path:
     os.kill(child, signal.SIGKILL)
 
 
+async def test_an_end_that_its_owner_died_of_hearing_is_told_to_whoever_adopts_the_child() -> None:
+    script = (
+        "import asyncio, os\n"
+        "from panal.agents.runtime import syscalls\n"
+        "from panal.agents.runtime.spawner import Spawner, SpawnRequest\n"
+        "async def own(s):\n"
+        "    s.on_exit(lambda pid, status: os.kill(os.getpid(), 9))\n"
+        "    await s.spawn(SpawnRequest(['sh', '-c', 'exit 7']))\n"
+        "    await asyncio.sleep(30)\n"
+        "syscalls.set_child_subreaper()\n"
+        "if os.fork() == 0:\n"
+        "    asyncio.run(own(Spawner.fork_now()))\n"
+        "ends = []\n"
+        "while len(ends) < 3:\n"
+        "    ends.append(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "print(sorted(ends))\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
+    words, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert words == b"[-9, 0, 7]\n"
+
+
+async def test_nothing_is_left_of_children_that_have_ended(spawner: Spawner, exits: Exits) -> None:
+    for pid in [await spawner.spawn(SpawnRequest(["true"])) for _ in range(20)]:
+        assert await exits.of(pid) == 0
+    async with asyncio.timeout(10):
+        while Path(f"/proc/{spawner.pid}/task/{spawner.pid}/children").read_text().split():
+            await asyncio.sleep(0.02)
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
