@@ -187,6 +187,9 @@ class Nodes:
                 patch = {"spec": {"renewTime": micro_now()}}
                 with contextlib.suppress(Unreachable, StatusError):
                     await self._client.patch(LEASES, name, patch, "kube-node-lease")
+                    node = await self._client.get(NODES, name)
+                    if name in self.names and node["status"]["conditions"][0]["status"] == "Unknown":
+                        await self.revive(name)  # the API server, or this loop, was away for longer than the grace
 
     async def revive(self, name: str) -> None:
         self.names.add(name)

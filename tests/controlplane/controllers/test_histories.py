@@ -3,10 +3,9 @@ ends as the specs ask, and never has more than they ever asked for."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from panal.controlplane.controllers.daemonset.reconcile import DaemonSets
@@ -14,7 +13,7 @@ from panal.controlplane.controllers.deployment.reconcile import Deployments
 from panal.controlplane.controllers.endpoints.reconcile import Endpoints
 from panal.controlplane.controllers.endpointslice import decide as slices
 from panal.controlplane.controllers.endpointslice.reconcile import EndpointSlices
-from panal.controlplane.controllers.meta import controller_of, labels, metadata, name, spec
+from panal.controlplane.controllers.meta import controller_of, metadata, name, spec
 from panal.controlplane.controllers.pods import is_ready
 from panal.controlplane.controllers.replicaset.reconcile import ReplicaSets, ReplicationControllers
 from panal.controlplane.controllers.statefulset.reconcile import StatefulSets
@@ -31,55 +30,8 @@ from panal.resources import (
     STATEFULSETS,
 )
 
-from .world import NS, World, run
-
-Object = dict[str, Any]
-Step = tuple[Any, ...]
-MANY = settings(
-    max_examples=500 if os.environ.get("PANAL_TEST_ALL") else 40,
-    derandomize=not os.environ.get("PANAL_TEST_ALL"),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-
-number = st.integers(0, 20)
-news = st.tuples(st.just("hear"), st.integers(0, 5), st.integers(1, 6))
-look = st.tuples(st.just("work"), st.integers(0, 3))
-common: tuple[st.SearchStrategy[Step], ...] = (
-    *(news, news, news, look, look, look),
-    st.tuples(st.just("bind"), number),
-    st.tuples(st.just("kubelet"), number, st.sampled_from(["Running", "Running", "Failed"])),
-    st.tuples(st.just("delete pod"), number),
-    st.tuples(st.just("relabel pod"), number),
-    st.tuples(st.just("kill")),
-)
-
-
-def histories(*more: st.SearchStrategy[Step]) -> st.SearchStrategy[list[Step]]:
-    return st.lists(st.one_of(*common, *more), min_size=40, max_size=120)
-
-
-async def step(world: World, what: str, *rest: Any) -> None:
-    """What may happen in any history."""
-    match what:
-        case "hear":
-            world.deliver(*rest)
-        case "work":
-            await world.work(*rest)
-        case "bind":
-            await world.bind(*rest)
-        case "kubelet":
-            await world.kubelet(*rest)
-        case "kill":
-            world.restart()
-        case "delete pod" if pods := world.api.all(PODS):
-            pod = pods[rest[0] % len(pods)]
-            await world.api.delete(PODS, name(pod), NS)
-        case "relabel pod" if pods := world.api.all(PODS):
-            pod = pods[rest[0] % len(pods)]
-            if not metadata(pod).get("deletionTimestamp"):
-                own = {**labels(pod), "app": "elsewhere" if labels(pod).get("app") == "web" else "web"}
-                await world.api.update(PODS, {**pod, "metadata": {**metadata(pod), "labels": own}})
+from .world import MANY, NS, Object, Step, World, histories, run
+from .world import pods as common
 
 
 def template(image: str = "a") -> Object:
@@ -102,7 +54,7 @@ def mine(world: World, controller: Object) -> list[Object]:
 
 
 @MANY
-@given(histories(st.tuples(st.just("scale"), st.integers(0, 6))), st.booleans(), st.booleans())
+@given(histories(*common, st.tuples(st.just("scale"), st.integers(0, 6))), st.booleans(), st.booleans())
 def test_a_replicaset_has_its_pods_in_the_end_and_never_more_than_it_ever_wanted(
     history: list[Step], older: bool, adopts: bool
 ) -> None:
@@ -123,7 +75,7 @@ def test_a_replicaset_has_its_pods_in_the_end_and_never_more_than_it_ever_wanted
                 most = max(most, wanted)
                 await change(world, resource, replicas=wanted)
             else:
-                await step(world, what, *rest)
+                await world.step(what, *rest)
         await world.settle()
         rs = await world.api.get(resource, "web", NS)
         assert len(mine(world, rs)) == wanted
@@ -137,6 +89,7 @@ def test_a_replicaset_has_its_pods_in_the_end_and_never_more_than_it_ever_wanted
 @MANY
 @given(
     histories(
+        *common,
         st.tuples(st.just("scale"), st.integers(0, 6)),
         st.tuples(st.just("image"), st.sampled_from("abc")),
         st.tuples(st.just("pause"), st.booleans()),
@@ -164,7 +117,7 @@ def test_a_deployment_ends_with_one_set_of_the_last_template(
                 case "pause":
                     await change(world, DEPLOYMENTS, paused=rest[0])
                 case _:
-                    await step(world, what, *rest)
+                    await world.step(what, *rest)
         await change(world, DEPLOYMENTS, paused=False)
         await world.settle()
         sets = {name(rs): rs for rs in world.api.all(REPLICASETS)}
@@ -183,6 +136,7 @@ def test_a_deployment_ends_with_one_set_of_the_last_template(
 @MANY
 @given(
     histories(
+        *common,
         st.tuples(st.just("scale"), st.integers(0, 5)),
         st.tuples(st.just("image"), st.sampled_from("abc")),
     ),
@@ -209,7 +163,7 @@ def test_a_statefulset_ends_with_its_ordinals_of_the_revisions_that_the_partitio
                 case "relabel pod":
                     continue  # a stranger with the name of an ordinal blocks it, rightly, for ever
                 case _:
-                    await step(world, what, *rest)
+                    await world.step(what, *rest)
         await world.settle()
         pods = {name(pod): pod["spec"]["containers"][0]["image"] for pod in world.active()}
         assert sorted(pods) == [f"web-{ordinal}" for ordinal in range(wanted)]
@@ -223,6 +177,7 @@ def test_a_statefulset_ends_with_its_ordinals_of_the_revisions_that_the_partitio
 @MANY
 @given(
     histories(
+        *common,
         st.tuples(st.just("node"), st.integers(0, 4)),
         st.tuples(st.just("image"), st.sampled_from("abc")),
     ),
@@ -254,7 +209,7 @@ def test_a_daemonset_ends_with_one_pod_of_the_last_template_on_each_node(history
                 case "bind":
                     await _bind_where_nodes_are(world, nodes, *rest)
                 case _:
-                    await step(world, what, *rest)
+                    await world.step(what, *rest)
                     world._controllers[0]._reconcile.__self__._hold_back = lambda daemon, plan: (plan, None)
         await world.settle()
         daemon = await world.api.get(DAEMONSETS, "web", NS)
@@ -278,15 +233,11 @@ async def _bind_where_nodes_are(world: World, nodes: set[int], which: int) -> No
 
 @MANY
 @given(
-    st.lists(
-        st.one_of(
-            *common,
-            st.tuples(st.just("pod")),
-            st.tuples(st.just("pod")),
-            st.tuples(st.just("port"), st.integers(80, 82)),
-        ),
-        min_size=40,
-        max_size=120,
+    histories(
+        *common,
+        st.tuples(st.just("pod")),
+        st.tuples(st.just("pod")),
+        st.tuples(st.just("port"), st.integers(80, 82)),
     )
 )
 def test_slices_and_endpoints_end_with_just_the_pods_there_are(history: list[Step]) -> None:
@@ -302,7 +253,7 @@ def test_slices_and_endpoints_end_with_just_the_pods_there_are(history: list[Ste
                 case "port":
                     await change(world, SERVICES, ports=[{"port": rest[0]}])
                 case _:
-                    await step(world, what, *rest)
+                    await world.step(what, *rest)
         await world.settle()
         port = spec(await world.api.get(SERVICES, "web", NS))["ports"][0]["port"]
         pods = {pod["status"]["podIP"] for pod in world.active(app="web") if is_ready(pod)}

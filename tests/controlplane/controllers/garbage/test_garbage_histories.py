@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from panal.controlplane.controllers.context import Context
@@ -14,7 +13,7 @@ from panal.controlplane.controllers.garbage.reconcile import Garbage
 from panal.controlplane.controllers.meta import metadata, uid
 from panal.resources import CONFIGMAPS, SECRETS
 
-from ..world import NS, World, run
+from ..world import MANY, NS, World, anyhow, run
 
 BOTH = (CONFIGMAPS, SECRETS)
 owned = st.tuples(
@@ -29,11 +28,7 @@ steps = st.lists(
         owned,
         deleted,
         deleted,
-        st.tuples(st.just("hear"), st.integers(0, 1), st.integers(1, 6)),
-        st.tuples(st.just("hear"), st.integers(0, 1), st.integers(1, 6)),
-        st.tuples(st.just("work"), st.just(0)),
-        st.tuples(st.just("work"), st.just(0)),
-        st.tuples(st.just("kill")),
+        *anyhow,
     ),
     min_size=30,
     max_size=90,
@@ -49,12 +44,7 @@ def collector(context: Context) -> Garbage:
     return found
 
 
-@settings(
-    max_examples=500 if os.environ.get("PANAL_TEST_ALL") else 40,
-    derandomize=not os.environ.get("PANAL_TEST_ALL"),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@MANY
 @given(steps)
 def test_whatever_is_made_and_deleted_only_what_has_an_owner_left_or_never_had_one_stays(
     history: list[tuple[Any, ...]],
@@ -79,17 +69,13 @@ def test_whatever_is_made_and_deleted_only_what_has_an_owner_left_or_never_had_o
                     }
                     body = {"metadata": {"name": f"o{number}", "ownerReferences": list(references.values())}}
                     made.append((resource, await world.api.create(resource, body, NS)))
-                case "delete" if made:
-                    resource, obj = made[rest[0] % len(made)]
-                    if uid(obj) in {uid(item) for item in world.api.all(resource)}:
+                case "delete":
+                    resource, obj = made[rest[0] % len(made)] if made else (None, None)
+                    if made and uid(obj) in {uid(item) for item in world.api.all(resource)}:
                         asked.add(uid(obj))
                         await world.api.delete(resource, metadata(obj)["name"], NS, propagation=rest[1])
-                case "hear":
-                    world.deliver(*rest)
-                case "work":
-                    await world.work(*rest)
-                case "kill":
-                    world.restart()
+                case _:
+                    await world.step(what, *rest)
         await world.settle()
         left = {uid(obj): obj for resource in BOTH for obj in world.api.all(resource)}
         for obj in left.values():
