@@ -17,6 +17,28 @@ from panal.resources import CRONJOBS, JOBS, PODS
 
 from .world import MANY, NS, Object, Step, World, histories, number, run
 
+
+def job() -> Object:
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c"}]}}
+    body = {"parallelism": 2, "completions": 3, "backoffLimit": 6, "template": template}
+    return {"metadata": {"name": "sum"}, "spec": {**body, "selector": {"matchLabels": {"app": "web"}}}}
+
+
+def test_pods_that_arrive_while_the_status_is_written_are_not_made_again() -> None:
+    async def story() -> None:
+        world = World(Jobs)
+        await world.api.create(JOBS, job(), NS)
+        world.hear_all()
+        await world.work(0)
+        assert len(world.api.all(PODS)) == 2
+        for informer in world._followed():
+            world._hear(informer, 1 if informer.resource is PODS else 99)
+        await world.work(0, "heard")
+        assert len(world.api.all(PODS)) == 2
+
+    run(story)
+
+
 kubelet = st.tuples(
     st.just("kubelet"), number, st.sampled_from(["Running", "Running", "Succeeded", "Succeeded", "Failed"])
 )
@@ -40,16 +62,14 @@ def test_a_job_ends_with_every_pod_counted_once_and_never_ran_more_than_it_may(
 ) -> None:
     async def story() -> None:
         world = World(Jobs, begins=(Jobs,))
-        template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c"}]}}
-        mode = {"completionMode": "Indexed" if indexed else "NonIndexed"}
-        body = {"parallelism": 2, "completions": 3, "backoffLimit": 6, "template": template, **mode}
-        made = {"metadata": {"name": "sum"}, "spec": {**body, "selector": {"matchLabels": {"app": "web"}}}}
-        job = await world.api.create(JOBS, made, NS)
+        made = job()
+        made["spec"]["completionMode"] = "Indexed" if indexed else "NonIndexed"
+        found = await world.api.create(JOBS, made, NS)
         most = 2
 
         async def change(**fields: Any) -> None:
-            found = await world.api.get(JOBS, "sum", NS)
-            await world.api.update(JOBS, {**found, "spec": {**spec(found), **fields}})
+            live = await world.api.get(JOBS, "sum", NS)
+            await world.api.update(JOBS, {**live, "spec": {**spec(live), **fields}})
 
         for what, *rest in history:
             match what:
@@ -65,17 +85,17 @@ def test_a_job_ends_with_every_pod_counted_once_and_never_ran_more_than_it_may(
         await change(suspend=False)
         for _ in range(40):
             await world.settle(horizon=700)
-            job = await world.api.get(JOBS, "sum", NS)
-            if finished(job):
+            found = await world.api.get(JOBS, "sum", NS)
+            if finished(found):
                 break
             for index, pod in enumerate(world.api.all(PODS)):
                 if is_active(pod):
                     await world.kubelet(index, "Succeeded")
-        ended, status = finished(job), job["status"]
+        ended, status = finished(found), found["status"]
         assert ended is not None
         mine: dict[str, str] = {}
         for resource, _, obj in world.api.log:
-            if resource is PODS and (controller_of(obj) or {}).get("uid") == metadata(job)["uid"]:
+            if resource is PODS and (controller_of(obj) or {}).get("uid") == metadata(found)["uid"]:
                 mine[metadata(obj)["uid"]] = obj["status"]["phase"]
         succeeded = sum(phase == "Succeeded" for phase in mine.values())
         if ended == "Complete":
@@ -87,7 +107,7 @@ def test_a_job_ends_with_every_pod_counted_once_and_never_ran_more_than_it_may(
         assert not status.get("active")
         assert not any(status.get("uncountedTerminatedPods", {}).values())
         assert not any(TRACKED in (metadata(pod).get("finalizers") or ()) for pod in world.api.all(PODS))
-        assert world.api.most.get(metadata(job)["uid"], 0) <= most
+        assert world.api.most.get(metadata(found)["uid"], 0) <= most
 
     run(story)
 
