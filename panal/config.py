@@ -113,6 +113,8 @@ class Listen:
     """What others are told; it stands in the API server's certificate."""
     api_port: int = 0
     relay_port: int = 0
+    vxlan: bool = False
+    """Machines of root's that reach each other do so by VXLAN, unencrypted; on the UDP port of the same number."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ class Joined:
     """The port at the endpoint's address that pods' traffic is relayed over; 0 where it is routed."""
     center: str = ""
     """The control plane's node, whose agent answers there."""
+    vxlan: bool = False
+    """See `Listen`."""
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ def configuration(config: ClusterConfig, paths: ClusterPaths, version: str) -> O
         "resolver": config.external_dns.address if config.network == "netns" else None,
         "center": config.control_plane.name,
         "relayPort": config.listen.relay_port if config.listen else 0,
+        "vxlan": config.listen.vxlan if config.listen else False,
     }
     return {
         "apiVersion": "v1",

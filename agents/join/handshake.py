@@ -63,6 +63,7 @@ class Facts:
     resolver: str | None
     relay_port: int
     center: str
+    vxlan: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def facts_of(document: Mapping[str, Any]) -> Facts:
         resolver=document.get("resolver"),
         relay_port=int(document["relayPort"]),
         center=str(document["center"]),
+        vxlan=document.get("vxlan") is True,
     )
 
 

@@ -42,6 +42,7 @@ def cluster_config(found: Membership, name: str, runtime: str = "namespaces") ->
             home=facts.home,
             relay_port=facts.relay_port if inside else 0,
             center=facts.center,
+            vxlan=facts.vxlan,
         ),
     )
 

@@ -80,10 +80,10 @@ def link_header(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
 
 
 class Netlink:
-    """A route socket of the current network namespace."""
+    """A route socket of the current network namespace, or the given one, of the namespace where it was made."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    def __init__(self, given: socket.socket | None = None) -> None:
+        self._socket = given or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
         self._socket.bind((0, 0))
         self._sequence = 0
         self._queue: list[tuple[int, bytes, str]] = []
@@ -236,6 +236,10 @@ class Netlink:
                     failure = failure or error
         if failure is not None:
             raise failure
+
+    def request(self, kind: int, flags: int, body: bytes, what: str) -> None:
+        """Queue one that has no method here."""
+        self._enqueue(kind, flags, body, what)
 
     def _enqueue(self, kind: int, flags: int, body: bytes, what: str) -> None:
         self._sequence += 1

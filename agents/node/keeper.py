@@ -41,6 +41,8 @@ RIGHTS = 16
 ANNOUNCER = "panal.agents.join"
 DIAL = "dial"
 """The name under which edge.sock gives a new TCP socket of the machine's own network: to dial out from inside."""
+NETLINK = "netlink"
+"""And a route socket of it, which is good for something only to root: its VXLAN device begins there."""
 
 
 @dataclass(frozen=True)
@@ -243,8 +245,8 @@ def hand_out(accept: Callable[[], tuple[socket.socket, object]], edges: Mapping[
                     break
                 request += part
             name = request.strip().decode(errors="replace")
-            if name == DIAL:
-                with socket.socket() as fresh:
+            if name in (DIAL, NETLINK):
+                with socket.socket() if name == DIAL else socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as fresh:
                     _give(client, [fresh.fileno()])
             else:
                 _give(client, edges.get(name, ()))

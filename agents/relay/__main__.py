@@ -65,16 +65,26 @@ def place(config: ClusterConfig, paths: ClusterPaths) -> Place:
     hosts = {node.name: (node.address, str(paths.namespaces / node.name)) for node in config.nodes}
     here = {node.address for node in config.nodes}
     nodes = frozenset(node.name for node in config.nodes)
+    speaker = config.control_plane
+    own = (speaker.name, switch.packed(speaker.address))
     if config.joined is not None:
         host, _, _ = config.joined.endpoint.rpartition(":")
         uplink = (host, config.joined.relay_port)
-        return Place(paths.edge_socket, hosts, _packed(here), nodes, uplink=uplink, center=config.joined.center)
+        vxlan = (STEWARDS_NETWORK, config.joined.relay_port) if config.joined.vxlan else None
+        center = config.joined.center
+        return Place(paths.edge_socket, hosts, _packed(here), nodes, uplink=uplink, center=center, own=own, vxlan=vxlan)
     dns, balancer = config.external_dns, config.load_balancer
     hosts[dns.name] = (dns.address, str(paths.namespaces / dns.name))
     here |= {host.address for host in config.hosts} | {dns.address, balancer.address}
     first, last = (int(IPv4Address(address)) for address in balancer.addresses)
     pools = (switch.Pool(first, last, switch.packed(balancer.address)),)
-    return Place(paths.edge_socket, hosts, _packed(here), nodes, pools)
+    listen = config.listen
+    direct = (STEWARDS_NETWORK, listen.relay_port) if listen is not None and listen.vxlan else None
+    underlay = listen.advertise if listen is not None else ""
+    return Place(
+        paths.edge_socket, hosts, _packed(here), nodes, pools,
+        center=own[0], own=own, underlay=underlay, vxlan=direct,
+    )  # fmt: skip
 
 
 def _packed(addresses: set[str]) -> frozenset[bytes]:

@@ -24,6 +24,7 @@ from panal.informer import Delta, Informer
 from panal.resources import NODES
 
 from . import doors, switch, world
+from .directly import Directly
 from .link import SILENCE, Link
 
 ROUND = 64
@@ -51,7 +52,13 @@ class Place:
     uplink: tuple[str, int] | None = None
     """Address and port of the control plane's agent; None: it is this one."""
     center: str = ""
-    """The node whose agent that is."""
+    """The control plane's node, whose agent that is."""
+    own: tuple[str, bytes] = ("", b"")
+    """The node in whose name this agent speaks, and its address on the LAN."""
+    underlay: str = ""
+    """The machine's own address, as others know it; "": it is found by dialling out."""
+    vxlan: tuple[str, int] | None = None
+    """The network namespace of the LAN's bridge and the UDP port, where machines may be reached directly."""
 
 
 class Agent:
@@ -65,12 +72,19 @@ class Agent:
         self._uplink: Link | None = None
         self._view = memoryview(bytearray(LARGEST))
         self._changed = asyncio.Event()
+        self._client = client
+        self._directly: Directly | None = None
 
     async def run(self, context: Callable[[], ssl.SSLContext]) -> None:
         """Until cancelled. `context` is asked for each connection: certificates are renewed."""
         self._nodes.subscribe(self._on_node)
         asyncio.get_running_loop().add_reader(self._tap, self._from_lan)
+        place = self._place
+        if place.vxlan is not None:
+            self._directly = Directly.open(place.edge, *place.vxlan, place.here, place.own[1], place.center)
         async with asyncio.TaskGroup() as group:
+            if self._directly is not None:
+                group.create_task(self._directly.run(), name="probe direct ways")
             group.create_task(self._nodes.run(), name="watch nodes")
             group.create_task(self._keep_routes(), name="routes")
             if self._place.uplink is None:
@@ -106,7 +120,9 @@ class Agent:
             _log.debug("a frame that the LAN refuses: %s", error)
 
     def _is_remote(self, address: bytes) -> bool:
-        return address not in self._place.here and self._link_to(address) is not None
+        if address in self._place.here:
+            return False
+        return self._link_to(address) is not None or (self._directly is not None and address in self._directly.used)
 
     def _link_to(self, address: bytes) -> Link | None:
         return self._links.get(address) or (self._uplink if address not in self._place.here else None)
@@ -132,6 +148,7 @@ class Agent:
     async def _listen(self, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
         await self._nodes.synced()
+        await self._tell(self._place.underlay)
         for listener in doors.fetch(self._place.edge, doors.RELAY):
             await loop.create_server(lambda: Link(self._admit, self._from_link, self._left), sock=listener, ssl=context)
         _log.info("listening for other machines")
@@ -166,6 +183,7 @@ class Agent:
             else:
                 self._uplink, pause = link, FIRST_PAUSE
                 _log.info("connected to %s", link.node)
+                await self._tell(self._place.underlay or link.local)
                 await link.ended
                 self._uplink = None
                 _log.warning("the connection to %s has ended%s", link.node, f": {link.reason}" if link.reason else "")
@@ -192,6 +210,10 @@ class Agent:
             raise
         return link
 
+    async def _tell(self, underlay: str) -> None:
+        if self._directly is not None and underlay:
+            await self._directly.tell(self._client, self._place.own[0], underlay)
+
     def _center_only(self, link: Link) -> str | None:
         return None if link.node == self._place.center else f"this should be {self._place.center!r}"
 
@@ -207,6 +229,8 @@ class Agent:
             self._changed.clear()
             nodes = self._nodes.all()
             self._drop_removed()
+            if self._directly is not None:
+                self._directly.known(nodes)
             now: list[object] = [world.routes(nodes, name, self._place.nodes) for name in self._place.hosts]
             if now != last and self._set_routes():
                 last = now

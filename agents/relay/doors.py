@@ -1,11 +1,11 @@
-"""Sockets of the machine's own network, which the keeper hands out over edge.sock: to listen, and to dial out."""
+"""Sockets of the machine's own network, which the keeper hands out over edge.sock: to listen, dial out, set it up."""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
 
-RELAY, DIAL = "relay", "dial"
+RELAY, DIAL, NETLINK = "relay", "dial", "netlink"
 SECONDS = 2.0
 
 

@@ -73,6 +73,8 @@ class Link(asyncio.Protocol):
         self.address = b""
         self.dropped = 0
         self.ended = asyncio.get_running_loop().create_future()
+        self.local = ""
+        """This machine's address on the connection."""
         self.reason = ""
         """Why the other side hung up, if it said so."""
         self._opened, self._received, self._closed = opened, received, closed
@@ -85,6 +87,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=QUEUE)
+        name = transport.get_extra_info("sockname")
+        self.local = str(name[0]) if isinstance(name, tuple) else ""
         self.node = node_of(transport.get_extra_info("peercert")) or ""
         why = "its certificate is no node's" if not self.node else self._opened(self)
         if why is not None:

@@ -52,6 +52,7 @@ def cli() -> None:
 @click.option("--network", type=click.Choice(["auto", "netns", "loopback"]), help="How hosts and pods get addresses.")
 @click.option("--proxy-mode", type=click.Choice(["auto", "netfilter", "userspace"]), help="How kube-proxy forwards.")
 @click.option("--listen", metavar="ADDRESS[:PORT]", help="Let other machines join: this machine's address, or `auto`.")
+@click.option("--vxlan", is_flag=True, help="Machines of root's reach each other directly, by VXLAN: not encrypted.")
 @click.option("--restore", type=click.Path(path_type=Path), help="Begin with what `panal backup` wrote into this file.")
 def up(
     config: Path | None,
@@ -60,12 +61,13 @@ def up(
     network: str | None,
     proxy_mode: str | None,
     listen: str | None,
+    vxlan: bool,
     restore: Path | None,
 ) -> None:
     """Start a cluster, and return when it is usable."""
     from .up import Wish, up
 
-    up(Wish(config, nodes, name, network, proxy_mode, listen, restore), os.environ)
+    up(Wish(config, nodes, name, network, proxy_mode, listen, restore, vxlan), os.environ)
 
 
 @cli.command()

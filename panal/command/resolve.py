@@ -44,6 +44,7 @@ class Wish:
     proxy_mode: str | None = None
     listen: str | None = None
     restore: Path | None = None
+    vxlan: bool = False
 
     @property
     def source(self) -> str:

@@ -111,7 +111,9 @@ def _resolve(
 
         resolved = backup.resolved(saved, wish, paths.root.name, probe(environ))
     if wish.listen is not None:
-        resolved = replace(resolved, config=_listening(resolved.config, wish.listen))
+        resolved = replace(resolved, config=_listening(resolved.config, wish.listen, vxlan=wish.vxlan))
+    elif wish.vxlan:
+        raise Failure("--vxlan is for clusters that other machines join; say where with --listen.")
     check_length(sockets_of(resolved.config, paths), paths)
     _check_neighbours(resolved.config, environ)
     for note in resolved.notes:
@@ -119,13 +121,13 @@ def _resolve(
     return resolved
 
 
-def _listening(config: ClusterConfig, text: str) -> ClusterConfig:
+def _listening(config: ClusterConfig, text: str, *, vxlan: bool) -> ClusterConfig:
     """Raises Failure."""
     if config.network == "loopback":
         raise Failure(
             "--listen: nodes of the loopback network can't be reached from another machine; use --network netns."
         )
-    return replace(config, listen=edge.wanted(text))
+    return replace(config, listen=replace(edge.wanted(text), vxlan=vxlan))
 
 
 def process_start() -> float:

@@ -44,7 +44,7 @@ class Lab:
         done = subprocess.run([*self.enter(holder), *command], capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, (command, done.stderr)
 
-    def machine(self, name: str, address: str, home: Path) -> Machine:
+    def machine(self, name: str, address: str, home: Path, *, root: bool = False) -> Machine:
         holder = _hold(*self.enter(self.switch), "unshare", "-n")
         self.holders.append(holder)
         self.run(
@@ -55,7 +55,7 @@ class Lab:
             self.run(holder, "ip", "link", "set", device, "up")
         self.run(holder, "ip", "route", "add", "224.0.0.0/4", "dev", "eth0")
         self.run(holder, "ip", "address", "add", f"{address}/24", "dev", "eth0")
-        uid = os.geteuid() or ORDINARY_UID
+        uid = 0 if root else os.geteuid() or ORDINARY_UID
         home.mkdir(mode=0o700)
         if os.geteuid() == 0:
             os.chown(home, uid, uid)
@@ -129,6 +129,12 @@ class Company:
     token: str
     pin: str
 
+    def adds(self, machine: Machine, node: str) -> None:
+        """Another machine joins."""
+        machine.environ = {"PANAL_TOKEN": self.token}
+        words = ["node", "join", self.office.address, f"--discovery-token-ca-cert-hash={self.pin}"]
+        machine.panal(*words, "--node-name", node, "--name", node, timeout=90)
+
     def join(
         self, *arguments: str, token: str | None = None, pin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
@@ -182,13 +188,14 @@ spec: {{selector: {{app: {name}}}, ports: [{{port: 80, targetPort: 8000}}]}}
 
 
 @contextlib.contextmanager
-def a_company() -> Iterator[Company]:
+def a_company(*, root: bool = False, up: Sequence[str] = ()) -> Iterator[Company]:
+    """`up`: more for the command line of `panal up`."""
     with a_lab() as lab, tempfile.TemporaryDirectory(prefix="panal-machines-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
-        office = lab.machine("office", "10.99.0.1", Path(folder) / "office")
-        laptop = lab.machine("laptop", "10.99.0.2", Path(folder) / "laptop")
+        office = lab.machine("office", "10.99.0.1", Path(folder) / "office", root=root)
+        laptop = lab.machine("laptop", "10.99.0.2", Path(folder) / "laptop", root=root)
         cluster = Cluster(office, Variant("ordinary", "netns", "netfilter"), "near")
-        office.panal("up", "--name", "near", "--nodes", "1", "--listen", office.address)
+        office.panal("up", "--name", "near", "--nodes", "1", "--listen", office.address, *up)
         try:
             line = office.panal("token", "create", "--name", "near")
             token, pin = (
