@@ -152,6 +152,7 @@ def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
     arguments = [f"--kubeconfig={paths.root / 'dns.conf'}", f"--address={dns.address}"]
     arguments += [f"--domain={domain}" for domain in dns.domains]
     arguments += [f"--record={name}.{domain}={address}" for name, address in hosts(config) for domain in dns.domains]
+    arguments.append(f"--record=*.apps.{dns.domains[0]}={config.load_balancer.address}")
     if config.network == "netns":
         arguments.append("--isolated")
     if dns.policy != "sync":

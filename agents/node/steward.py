@@ -88,6 +88,12 @@ def only_modules(config: ClusterConfig, paths: ClusterPaths) -> list[str] | None
     return None if config.has_control_plane else modules_of(config, paths)
 
 
+def asked_by_pods(config: ClusterConfig) -> frozenset[str]:
+    """The hosts of the LAN that answer pods, and so know the way back to them; the others don't."""
+    proxy = {config.forward_proxy.name} if config.forward_proxy is not None else set()
+    return frozenset({config.external_dns.name, config.load_balancer.name, *proxy})
+
+
 class Steward:
     """The running cluster, on the event loop."""
 
@@ -183,7 +189,7 @@ class Steward:
             if name in nodes:
                 spaces[name] = await lan.add_node(name, address, nodes[name].pod_cidr)
             else:
-                reaches_pods = name == config.external_dns.name
+                reaches_pods = name in asked_by_pods(config)
                 spaces[name] = await lan.add_host(name, address, reaches_pods=reaches_pods)
         lan.close()
         _log.info("the LAN is there")

@@ -335,6 +335,16 @@ def test_a_trace_that_fails_says_which_step_and_why(miempresa: Cluster) -> None:
     miempresa.kubectl("delete", "service", "empty")
 
 
+def test_a_pod_that_asks_for_the_page_by_name_goes_through_the_load_balancer(miempresa: Cluster) -> None:
+    page_again(miempresa)
+    ask = "import urllib.request as r; print(r.urlopen('http://web1.miempresa.com/', timeout=5).read().decode())"
+    if miempresa.variant.network == "netns":  # where a pod has ports of its own
+        answer = miempresa.kubectl("exec", "deploy/wp", "--", "python3", "-c", ask)
+        assert "answers" in answer
+        names = miempresa.exec_on("menchupc", "dig", "+short", "any.apps.miempresa.com")
+        assert names.strip() == miempresa.config()["load_balancer"]["address"]
+
+
 def test_a_trace_to_pods_that_refuse_says_so(miempresa: Cluster) -> None:
     page_again(miempresa)
     miempresa.apply(

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import harness
 import pytest
@@ -171,14 +172,7 @@ def test_each_class_serves_its_own_ingresses_and_says_where(company: Cluster, in
 
 
 def test_no_request_fails_while_pods_are_replaced_and_rules_change(company: Cluster, ingresses: dict[str, str]) -> None:
-    seconds, loads = 3, []
-    for name in ("public", "inside"):
-        host = f"{name}.miempresa.com"
-        until(lambda name=name, host=host: code(company, ingresses[name], host) == "200")
-        words = ["shell", "--name", company.name, "menchupc", "--", "python3"]
-        load = [str(harness.ROOT / "tests" / "cluster" / "load.py"), str(seconds), "4", ingresses[name], host]
-        command = company.user.command([sys.executable, "-m", "panal.command", *words, *load])
-        loads.append(subprocess.Popen(command, env=company.user.env(), cwd=harness.ROOT, stdout=subprocess.PIPE))
+    loads = [load_on(company, ingresses, name, 3) for name in ("public", "inside")]
     company.kubectl("rollout", "restart", "deployment/site")
     for number in range(3):
         for kind in ("panal", "nginx"):
@@ -188,9 +182,59 @@ def test_no_request_fails_while_pods_are_replaced_and_rules_change(company: Clus
     company.kubectl("rollout", "status", "deployment/site", "--timeout=60s")
     company.kubectl("delete", "ingress", *(f"{kind}{number}" for number in range(3) for kind in ("panal", "nginx")))
     for load in loads:
-        told = json.loads(load.communicate(timeout=60)[0])
+        told = outcome(load)
         assert told["failed"] == 0, told
         assert told["requests"] > 50, told
+
+
+def load_on(cluster: Cluster, addresses: dict[str, str], name: str, seconds: float) -> subprocess.Popen[bytes]:
+    """Four clients on MenchuPC that ask without end."""
+    host = f"{name}.miempresa.com"
+    until(lambda: code(cluster, addresses[name], host) == "200")
+    words = ["shell", "--name", cluster.name, "menchupc", "--", "python3"]
+    load = [str(harness.ROOT / "tests" / "cluster" / "load.py"), str(seconds), "4", addresses[name], host]
+    command = cluster.user.command([sys.executable, "-m", "panal.command", *words, *load])
+    return subprocess.Popen(command, env=cluster.user.env(), cwd=harness.ROOT, stdout=subprocess.PIPE)
+
+
+def outcome(load: subprocess.Popen[bytes]) -> Any:
+    return json.loads(load.communicate(timeout=60)[0])
+
+
+def test_killing_controllers_and_netfilters_proxies_fails_no_request(
+    company: Cluster, ingresses: dict[str, str]
+) -> None:
+    """What is in force stays in force; in userspace mode the connections that a proxy moves end with it."""
+    load = load_on(company, ingresses, "public", 2.5)
+    for node in company.config()["nodes"]:
+        company.kill("kube-proxy", f"--hostname-override={node['name']}")
+    for words in (("kube-controller-manager",), ("kube-scheduler",)):
+        company.kill(*words)
+    told = outcome(load)
+    assert told["requests"] > 50, told
+    if company.variant.proxy_mode == "netfilter":
+        assert told["failed"] == 0, told
+    else:
+        assert told["failed"] <= 60, told
+        assert told["outage"] < 2, told
+    until(lambda: company.get("pods", "-n", "kube-system")["items"], what="the API server")
+
+
+VICTIMS = {"load balancer": ("lb", "--address"), "ingress": ("--controller-class=panal.dev/ingress-controller",)}
+
+
+@pytest.mark.parametrize("victim", VICTIMS.values(), ids=VICTIMS)
+def test_after_the_load_balancer_or_the_ingress_is_killed_requests_fail_for_a_moment_only(
+    company: Cluster, ingresses: dict[str, str], victim: tuple[str, ...]
+) -> None:
+    load = load_on(company, ingresses, "public", 4)
+    until(lambda: code(company, ingresses["public"], "public.miempresa.com") == "200")
+    company.kill(*victim)
+    told = outcome(load)
+    assert told["requests"] > 50, told
+    assert told["outage"] < 3, told
+    assert told["failed"] < 4 * told["outage"] / 0.02 + 8, told
+    assert code(company, ingresses["public"], "public.miempresa.com") == "200"
 
 
 def test_a_certificate_is_changed_without_a_restart_by_either_engine(

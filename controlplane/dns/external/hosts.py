@@ -121,7 +121,7 @@ def _entries(host: str, targets: Sequence[str], *, reverse: bool) -> Iterable[En
                 aliases.append(wire.name(target))
     for target, kind, data in addresses:
         yield Entry(owner, kind, data)
-        if reverse:
+        if reverse and not host.startswith("*."):
             yield Entry(wire.reverse_name(target), wire.PTR, owner)
     if aliases and not addresses:  # an alias must be alone at its name
         yield Entry(owner, wire.CNAME, aliases[0])

@@ -44,7 +44,8 @@ def test_each_runs_on_a_host_that_is_on_the_lan():
 def test_the_companys_dns_knows_every_host_of_the_lan():
     dns = next(component for component in components(CONFIG, PATHS) if component.name == "dns")
     assert "--record=menchupc.miempresa.com=192.168.0.200" in dns.arguments
-    assert sum(argument.startswith("--record=") for argument in dns.arguments) == len(hosts(CONFIG))
+    assert sum(argument.startswith("--record=") for argument in dns.arguments) == len(hosts(CONFIG)) + 1
+    assert "--record=*.apps.miempresa.com=192.168.0.10" in dns.arguments  # where Routes without a host of their own are
 
 
 def test_the_companys_dns_says_no_to_other_names_only_where_nothing_lies_beyond():
