@@ -30,10 +30,12 @@ demo-down: setup ## End the demo's cluster
 	@.venv/bin/panal down --name miempresa
 
 test: setup lint ## Everything CI checks: style, types, import contracts, all tests
+	@./scripts/clients.sh kubectl helm
 	@./scripts/tools.sh knotd
 	@WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
+	@./scripts/clients.sh kubectl helm client-go prometheus
 	@./scripts/tools.sh knotd apache2
 	@PANAL_TEST_ALL=1 WORKERS=$(WORKERS) ./scripts/test.sh
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,7 @@ from panal.client import Client
 from panal.errors import AlreadyExists, NotFound
 from panal.resources import NAMESPACES, SERVICEACCOUNTS, resource
 
+from ..cluster import harness
 from ..controlplane.apiserver.http.conftest import ApiServer, make
 from .objects import WIDGETS
 
@@ -40,6 +42,14 @@ def own_server(tmp_path: Path) -> Iterator[ApiServer]:
     yield found
     if found.process is not None and found.process.poll() is None:
         found.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[harness.Cluster]:
+    """A whole cluster, in which pods run; use namespaces of your own."""
+    user = "root" if os.geteuid() == 0 else "ordinary"
+    with harness.a_cluster(harness.Variant(user, "netns", "userspace"), "clients") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,14 +51,6 @@ def test_every_check_is_run_here(clients: Path) -> None:
 @pytest.mark.parametrize("check", CHECKS)
 def test_against_the_api_server(clients: Path, kubeconfig: Path, space: str, check: str) -> None:
     _run(clients, kubeconfig, space, check)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[harness.Cluster]:
-    """A whole one, in which pods run."""
-    user = "root" if os.geteuid() == 0 else "ordinary"
-    with harness.a_cluster(harness.Variant(user, "netns", "userspace"), "goclients") as found:
-        yield found
 
 
 @pytest.mark.cluster

@@ -21,9 +21,12 @@ import psutil
 import pytest
 from harness import Cluster, until
 
+from panal import tools
+
 _SDK = Path("/usr/lib/google-cloud-sdk/bin")
-KUBECTLS = ["kubectl", *(str(path) for path in (_SDK / "kubectl.1.27", _SDK / "kubectl.1.33") if path.exists())]
-"""The one on the path; one that speaks SPDY only; a newer one."""
+_NEWER = tools.which("kubectl.sid", os.environ) or str(_SDK / "kubectl.1.33")
+KUBECTLS = ["kubectl", *(path for path in (str(_SDK / "kubectl.1.27"), _NEWER) if Path(path).exists())]
+"""The one on the path; one that speaks SPDY only; a newer one, which scripts/clients.sh brings."""
 
 POD = """
 apiVersion: v1

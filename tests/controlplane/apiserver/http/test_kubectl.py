@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from panal import tools
+
 if TYPE_CHECKING:
     from .conftest import ApiServer
 
@@ -19,11 +21,19 @@ pytestmark = pytest.mark.kubectl
 
 
 def installed() -> list[str]:
-    """kubectl, which must be there, and the oldest kubectl.1.N of the path; every one with PANAL_TEST_ALL=1."""
+    """kubectl, which must be there, or the newest that scripts/clients.sh brought; the oldest kubectl.1.N of the path.
+
+    Every one with PANAL_TEST_ALL=1.
+    """
     folders = [Path(folder) for folder in (*os.environ.get("PATH", "").split(":"), "/usr/lib/google-cloud-sdk/bin")]
+    brought = tools.folder(os.environ)
+    folders += [brought / "bin"] if brought else []
     named = {path.name: str(path) for folder in folders if folder.is_dir() for path in folder.glob("kubectl.1.*")}
     found = [named[name] for name in sorted(named)]
-    return ["kubectl", *(found if os.environ.get("PANAL_TEST_ALL") else found[:1])]
+    if os.environ.get("PANAL_TEST_ALL"):
+        return ["kubectl", *found]
+    newest = found[-1] if brought and found and Path(found[-1]).parent == brought / "bin" else "kubectl"
+    return list(dict.fromkeys([newest, *found[:1]]))
 
 
 class Kubectl:
