@@ -20,6 +20,8 @@ COMMANDS = {
     "guestbook": ("guestbook:main", "Serves a guestbook: a primary, replicas, a front page"),
     "liveness": ("servers:liveness", "Is alive for 10 seconds, then reports unhealthy"),
     "logs-generator": ("hogs:logs_generator", "Outputs lines of logs to stdout uniformly"),
+    "mounttest": ("mounttest:main", "Makes files in volumes, and tells file systems, owners, modes and contents"),
+    "nc": ("netcat:main", "Looks whether a port is open, and talks to it"),
     "netexec": ("netexec:main", "Serves HTTP and UDP with various endpoints"),
     "pause": ("small:pause", "Pauses"),
     "porter": ("servers:porter", "Serves the value of each SERVE_PORT_n on port n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -67,7 +68,8 @@ def etc_hosts(argv: list[str]) -> int:
 
 
 def entrypoint_tester(argv: list[str]) -> int:
-    sys.stdout.write(f"[{' '.join(['/agnhost', 'entrypoint-tester', *argv])}]\n")
+    name = os.environ.pop("AGNHOST_NAME", "/agnhost")
+    sys.stdout.write(f"[{' '.join([name, 'entrypoint-tester', *argv])}]\n")
     return 0
 
 

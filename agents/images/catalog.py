@@ -5,10 +5,11 @@ from __future__ import annotations
 from .databases import DATABASES
 from .hostimage import HostImage
 from .shells import SHELLS
+from .testimages import TEST_IMAGES
 from .webservers import WEB_SERVERS
 from .websites import WEBSITES
 
-HOST_IMAGES: tuple[HostImage, ...] = (*SHELLS, *WEB_SERVERS, *WEBSITES, *DATABASES)
+HOST_IMAGES: tuple[HostImage, ...] = (*SHELLS, *TEST_IMAGES, *WEB_SERVERS, *WEBSITES, *DATABASES)
 
 PAUSE = "panal.agents.runtime.pause:main"
 """What the image `pause` runs: it reaps orphans and waits."""

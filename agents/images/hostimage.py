@@ -35,6 +35,8 @@ class HostImage:
     """What to do where no package brings `programs`."""
     env: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = "/"
+    user: int | None = None
+    """Whom the program runs as where a container doesn't say."""
     stop_signal: int = signal.SIGTERM
     """The image's STOPSIGNAL."""
     writable: tuple[str, ...] = ()

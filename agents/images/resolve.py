@@ -108,6 +108,7 @@ def _from_host(reference: Reference, host: HostImage, which: Which, interpreter:
         cmd=tuple(word.replace("@PYTHON@", interpreter) for word in host.command),
         env=host.env,
         working_dir=host.working_dir,
+        user=host.user,
         bundled=host.entry or None,
         writable=host.writable,
         files={path: text.replace("@PYTHON@", interpreter) for path, text in _files(host).items()},

@@ -1,4 +1,4 @@
-"""Host images of which one wants the programs and little else: shells, interpreters, curl, Panal's test server."""
+"""Host images of which one wants the programs and little else: shells, interpreters, curl."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from .hostimage import HostImage
 
 _TOOLBOX = ("busybox", "--install", "-s", "@DIR@")
 _PYTHON_WRAPPER = '#!/bin/sh\nexec @PYTHON@ "$@"\n'
-_AGNHOST = {"/agnhost": '#!/bin/sh\nexec @PYTHON@ -m panal.agents.agnhost "$@"\n'}
-_AGNHOST_ENTRY = "panal.agents.agnhost.main:main"
 _DEFAULT = "panal.agents.images.entrypoints.defaults"
 
 SHELLS = (
@@ -35,22 +33,5 @@ SHELLS = (
         entry_name="entrypoint.sh",
         programs=("curl",),
         package="curl",
-    ),
-    HostImage(
-        names=("agnhost", "e2e-test-images/agnhost", "kubernetes-e2e-test-images/agnhost", "panal/agnhost"),
-        command=("pause",),
-        entry=_AGNHOST_ENTRY,
-        entry_name="/agnhost",
-        files=_AGNHOST,
-    ),
-    *(
-        HostImage(
-            names=(f"e2e-test-images/{name}", f"kubernetes-e2e-test-images/{name}"),
-            command=("test-webserver",),
-            entry=_AGNHOST_ENTRY,
-            entry_name="/agnhost",
-            files={**_AGNHOST, "/data.json": f'{{\n  "image": "{name}.jpg"\n}}\n'},
-        )
-        for name in ("nautilus", "kitten")
     ),
 )

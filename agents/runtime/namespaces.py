@@ -135,16 +135,14 @@ class Namespaces:
         return join, keep
 
     def _steps(self, sandbox: SandboxRecord, container: ContainerRecord, hostname: str) -> tuple[Step, ...]:
-        config, image = container.config, container.image
+        config, image, pod = container.config, container.image, sandbox.config
         view = machine.of_image(image.rootfs) if image.rootfs else self._view
         made = Layer(self._root, view, self._abilities, image.writable, config.readonly_rootfs)
         made.prepare()
         files = {
-            "/etc/hosts": hosts(sandbox.ip, _short(sandbox), sandbox.config.host_aliases, sandbox.config.domain),
+            "/etc/hosts": hosts(sandbox.ip, _short(sandbox), pod.host_aliases, pod.domain, node=pod.host_network),
             "/etc/hostname": f"{hostname}\n",
-            "/etc/resolv.conf": resolv_conf(
-                sandbox.config.dns_servers, sandbox.config.dns_searches, sandbox.config.dns_options
-            ),
+            "/etc/resolv.conf": resolv_conf(pod.dns_servers, pod.dns_searches, pod.dns_options),
             **{path: text.replace("@ROOT@", "").replace("@LISTEN:80@", "80") for path, text in image.files.items()},
         }
         for path, text in files.items():

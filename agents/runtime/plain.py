@@ -143,7 +143,9 @@ class Plain:
             (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
         pod = sandbox.config
         files = {
-            "/etc/hosts": hosts(sandbox.ip, pod.hostname or pod.name, pod.host_aliases, pod.domain),
+            "/etc/hosts": hosts(
+                sandbox.ip, pod.hostname or pod.name, pod.host_aliases, pod.domain, node=pod.host_network
+            ),
             "/etc/resolv.conf": resolv_conf(pod.dns_servers, pod.dns_searches, pod.dns_options),
             **{path: _fill(text, root, sandbox.ip) for path, text in image.files.items()},
         }

@@ -77,10 +77,12 @@ def _names(names: Iterable[str]) -> set[str]:
     return {name.upper().removeprefix("CAP_") for name in names}
 
 
-def hosts(ip: str, hostname: str, aliases: Sequence[tuple[str, Sequence[str]]], domain: str = "") -> str:
-    """The pod's /etc/hosts, as the kubelet writes it."""
+def hosts(
+    ip: str, hostname: str, aliases: Sequence[tuple[str, Sequence[str]]], domain: str = "", *, node: bool = False
+) -> str:
+    """The pod's /etc/hosts, as the kubelet writes it; the node's own with `node`."""
     lines = [
-        "# Kubernetes-managed hosts file.",
+        "# Kubernetes-managed hosts file (host network)." if node else "# Kubernetes-managed hosts file.",
         "127.0.0.1\tlocalhost",
         "::1\tlocalhost ip6-localhost ip6-loopback",
         "fe00::\tip6-localnet",
