@@ -1,11 +1,15 @@
-"""Several streams in one WebSocket, as Kubernetes' remote commands have them (subprotocols v4 and v5.channel.k8s.io).
+"""Several streams in one WebSocket, as Kubernetes' remote commands have them (subprotocols *.channel.k8s.io).
 
 Each message is a byte that names the channel, and data. Version 5 adds a channel whose message closes another one; with
-version 4 an input ends only with the connection. The last thing told is a Status object on the error channel. Pure.
+older ones an input ends only with the connection. The last thing told is a Status object on the error channel; before
+version 4 it was the words of a failure, and nothing after a success. The base64 forms, for JavaScript in browsers, are
+text: a digit names the channel, and the data are in base64. Pure.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,8 +18,11 @@ import orjson
 STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
 CLOSE = 255
 V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
-PROTOCOLS = (V5, V4)
+V4_BASE64, V1, V1_BASE64 = "v4.base64.channel.k8s.io", "channel.k8s.io", "base64.channel.k8s.io"
+PROTOCOLS = (V5, V4, V4_BASE64, V1, V1_BASE64)
 """In the order we like them."""
+_BASE64 = (V4_BASE64, V1_BASE64)
+_WORDS_ONLY = (V1, V1_BASE64)
 NAMES = {STDIN: "stdin", STDOUT: "stdout", STDERR: "stderr", ERROR: "error", RESIZE: "resize"}
 NUMBERS = {name: number for number, name in NAMES.items()}
 _SIZE_LIMIT = 4096
@@ -31,8 +38,19 @@ def choose(offered: Iterable[str], known: Sequence[str] = PROTOCOLS) -> str | No
     return next((protocol for protocol in known if protocol in there), None)
 
 
-def encode(stream: str, data: bytes) -> bytes:
+def encode(stream: str, data: bytes, version: str = V5) -> bytes | str:
+    """A binary message, or a text."""
+    if version in _BASE64:
+        return f"{NUMBERS[stream]}{base64.b64encode(data).decode()}"
     return bytes((NUMBERS[stream],)) + data
+
+
+def ending(status: bytes, version: str) -> bytes:
+    """What a version tells on the error channel of an end that has this Status; empty for nothing."""
+    if version not in _WORDS_ONLY:
+        return status
+    told = orjson.loads(status)
+    return b"" if told.get("status") == "Success" else str(told.get("message", "")).encode()
 
 
 def decode(message: bytes, *, version: str) -> tuple[str, bytes | None]:
@@ -40,6 +58,8 @@ def decode(message: bytes, *, version: str) -> tuple[str, bytes | None]:
     if not message:
         raise ProtocolError("a message without a channel")
     channel, data = message[0], message[1:]
+    if version in _BASE64:
+        channel, data = channel - ord("0"), _from_base64(data)
     if channel == CLOSE and version == V5:
         if len(data) != 1 or data[0] not in NAMES:
             raise ProtocolError("an unknown channel is closed")
@@ -47,6 +67,13 @@ def decode(message: bytes, *, version: str) -> tuple[str, bytes | None]:
     if channel not in NAMES:
         raise ProtocolError(f"unknown channel {channel}")
     return NAMES[channel], data
+
+
+def _from_base64(data: bytes) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise ProtocolError("the message is not in base64") from None
 
 
 def size(data: bytes) -> tuple[int, int] | None:

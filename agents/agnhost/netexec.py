@@ -13,15 +13,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from yarl import URL
 
 from panal import durations
 
+from . import certificates
 from .flags import number, parse
-from .servers import Datagrams, address, serve, until_told
+from .servers import Datagrams, Handler, address, serve, until_told
 
 _PAGES = (
     "clientip dial echo exit header healthz hostname hostName redirect serverport shell shutdown upload".split()
 )  # fmt: skip
+_TOLD = {
+    "dial": ("host", "protocol", "port", "request", "tries"),
+    "echo": ("msg", "code"),
+    "exit": ("code", "timeout", "wait"),
+    "header": ("key",),
+    "redirect": ("msg", "code"),
+    "shell": ("cmd",),
+}
+"""The parameters that are in the log."""
 _OUTPUT_LIMIT = 1 << 20
 _TRIES_LIMIT = 10_000
 _FLAGS = {
@@ -29,6 +40,8 @@ _FLAGS = {
     "udp-port": "8081",
     "delay-shutdown": "0",
     "http-override": "",
+    "tls-cert-file": "",
+    "tls-private-key-file": "",
     "udp-listen-addresses": "",
 }
 
@@ -44,6 +57,8 @@ class Netexec:
     def __init__(self, values: Mapping[str, str]) -> None:
         self._http, self._udp = number(values, "http-port"), number(values, "udp-port")
         self._delay = number(values, "delay-shutdown")
+        self._tls = certificates.context(values["tls-cert-file"], values["tls-private-key-file"])
+        self._override = values["http-override"]
         self._listening = self._udp == -1
 
     async def run(self) -> int:
@@ -51,16 +66,36 @@ class Netexec:
         if self._udp != -1:
             await loop.create_datagram_endpoint(lambda: Datagrams(self._datagram), (address(), self._udp))
             self._listening = True
-            _log(f"Started UDP server on port  {self._udp}")
-        routes = [web.route("*", f"/{name}", getattr(self, f"_{name.lower()}")) for name in _PAGES]
-        runner = await serve([*routes, web.route("*", "/{rest:.*}", self._root)], self._http)
-        _log(f"Started HTTP server on port {self._http}")
+            _log(f"Started UDP server on port {self._udp}")
+        routes = [web.route("*", f"/{name}", self._logged(name)) for name in _PAGES]
+        if self._override:
+            routes = []
+        runner = await serve([*routes, web.route("*", "/{rest:.*}", self._root)], self._http, self._tls)
+        _log(f"Started HTTP{'S' if self._tls else ''} server on port {self._http}")
         await until_told()
         await asyncio.sleep(self._delay)
         await runner.cleanup()
         return 0
 
-    async def _root(self, request: web.Request) -> web.Response:
+    def _logged(self, name: str) -> Handler:
+        """The page, each request for which is in the log with its parameters: that is what tests look for there."""
+        page: Handler = getattr(self, f"_{name.lower()}")
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            told = "&".join(f"{key}={_parameter(request, name, key)}" for key in _TOLD.get(name, ()))
+            _log(f"{request.method if name == 'redirect' else 'GET'} /{name}{'?' if told else ''}{_shown(told)}")
+            return await page(request)
+
+        return handle
+
+    async def _root(self, request: web.Request) -> web.StreamResponse:
+        if self._override:
+            target = URL(self._override, encoded=True)
+            page = self._logged(target.path.strip("/")) if target.path.strip("/") in _PAGES else self._now
+            return await page(request.clone(rel_url=target))
+        return await self._now(request)
+
+    async def _now(self, request: web.Request) -> web.Response:
         _log(f"GET {_shown(request.path)}")
         if request.path != "/":
             return web.Response(status=404, text="404 page not found\n")
@@ -108,7 +143,6 @@ class Netexec:
     async def _shell(self, request: web.Request) -> web.Response:
         """A command of the asker's, in this container: what this page is for, and for tests only."""
         command = request.query.get("shellCommand") or request.query.get("cmd", "")
-        _log(f"GET /shell?cmd={_shown(command)}")
         process = await asyncio.create_subprocess_exec(
             "/bin/sh", "-c", command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
@@ -125,7 +159,7 @@ class Netexec:
                 place = os.path.join(os.environ.get("PANAL_ROOT", "") + "/uploads", f"upload-{os.urandom(4).hex()}")
                 os.makedirs(os.path.dirname(place), exist_ok=True)
                 Path(place).write_bytes(file.file.read())
-                return web.json_response({"output": place})
+                return web.json_response({"output": place}, status=201)
         return web.json_response({"error": "Unable to upload file."}, status=400)
 
     async def _dial(self, request: web.Request) -> web.Response:
@@ -157,6 +191,11 @@ class Netexec:
             case "clientip":
                 return f"{sender[0]}:{sender[1]}".encode()
         return b"" if not word else None
+
+
+def _parameter(request: web.Request, name: str, key: str) -> str:
+    other = {("shell", "cmd"): "shellCommand", ("redirect", "msg"): "location"}.get((name, key), "")
+    return request.query.get(other) or request.query.get(key, "")
 
 
 def _status(request: web.Request, default: int) -> tuple[int, web.Response | None]:

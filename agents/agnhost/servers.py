@@ -107,27 +107,6 @@ async def _liveness(began: float) -> int:
     return 0
 
 
-def porter(argv: list[str]) -> int:
-    """SERVE_PORT_8080=hello: port 8080 answers hello."""
-    return asyncio.run(_porter({name: text for name, text in os.environ.items() if name.startswith("SERVE_PORT_")}))
-
-
-async def _porter(wanted: dict[str, str]) -> int:
-    for name, text in wanted.items():
-        port = name.removeprefix("SERVE_PORT_")
-        if port.isdigit() and 0 < int(port) < 65536:
-            await serve([web.get("/{rest:.*}", _saying(text))], int(port))
-    await until_told()
-    return 0
-
-
-def _saying(text: str) -> Handler:
-    async def page(request: web.Request) -> web.Response:
-        return web.Response(text=text)
-
-    return page
-
-
 def test_webserver(argv: list[str]) -> int:
     """The container's own files."""
     values, _ = parse(argv, {"port": "80"})

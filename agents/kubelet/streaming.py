@@ -140,7 +140,7 @@ async def _accept(request: web.Request, asked: Asked) -> tuple[web.StreamRespons
     upgrade = request.headers.get("Upgrade", "").lower()
     if upgrade == "websocket":
         offered = wsremote.offered(request)
-        protocol = channels.choose(offered)
+        protocol = channels.choose(offered) if offered else ""
         if protocol is None:
             raise Refused(400, f"unable to upgrade: none of the protocols {offered} is supported")
         socket = await wsremote.accept(request, protocol)

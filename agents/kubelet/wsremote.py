@@ -18,7 +18,7 @@ class WebSocketRemote:
 
     def __init__(self, socket: web.WebSocketResponse) -> None:
         self._socket = socket
-        self._version = socket.ws_protocol or channels.V4
+        self._version = socket.ws_protocol or channels.V1
 
     async def receive(self) -> tuple[str, bytes | None] | None:
         while True:
@@ -34,11 +34,16 @@ class WebSocketRemote:
                 return stream, data
 
     async def send(self, stream: str, data: bytes) -> None:
-        await self._socket.send_bytes(channels.encode(stream, data))
+        message = channels.encode(stream, data, self._version)
+        if isinstance(message, str):
+            await self._socket.send_str(message)
+        else:
+            await self._socket.send_bytes(message)
 
     async def finish(self, status: bytes) -> None:
         with contextlib.suppress(ConnectionError):
-            await self.send("error", status)
+            if words := channels.ending(status, self._version):
+                await self.send("error", words)
         await self.close()
 
     async def close(self) -> None:
@@ -75,9 +80,9 @@ def offered(request: web.Request) -> list[str]:
 
 
 async def accept(request: web.Request, protocol: str) -> web.WebSocketResponse:
-    """The WebSocket, open."""
+    """The WebSocket, open; who named no protocol is told none."""
     socket = web.WebSocketResponse(
-        timeout=CLOSE_SECONDS, protocols=(protocol,), compress=False, max_msg_size=MAX_MESSAGE
+        timeout=CLOSE_SECONDS, protocols=(protocol,) if protocol else (), compress=False, max_msg_size=MAX_MESSAGE
     )
     await socket.prepare(request)
     return socket

@@ -14,6 +14,7 @@ from aiohttp import web
 from panal.errors import BadRequest, InternalError, NotFound, StatusError
 from panal.resources import NODES
 
+from . import weblogs
 from .context import Call, Parts
 from .options import Options
 
@@ -129,6 +130,8 @@ async def _stream(parts: Parts, call: Call, url: str) -> web.StreamResponse:
         if upstream.status != 200:
             message = (await upstream.content.read(_ERROR_BYTES)).decode("utf-8", "replace").strip()
             raise _refusal(upstream.status, message)
+        if call.http.headers.get("Upgrade", "").lower() == "websocket":
+            return await weblogs.send(call.http, upstream.content)
         response = web.StreamResponse(headers={"Content-Type": "text/plain", "Cache-Control": "no-cache, private"})
         response.enable_chunked_encoding()
         await response.prepare(call.http)

@@ -24,7 +24,7 @@ from panal.addresses import in_loopback, real_port
 from panal.errors import BadRequest, InternalError, StatusError, not_found
 from panal.hijack import LIMIT
 
-from . import logs, streams
+from . import logs, relinking, streams
 from .answers import Answer
 from .context import Call, Parts
 from .registry import Object
@@ -213,12 +213,37 @@ async def _pass(
             if name.lower() not in _HOP_BY_HOP and name != "Content-Length":
                 response.headers.add(name, located(value, backend, request, base) if name == "Location" else value)
         response.content_length = upstream.content_length if request.method != "HEAD" else None
+        first = b""
+        if request.method != "HEAD" and _is_page(upstream):
+            first, whole = await _start_of(upstream)
+            if whole:
+                hosts = {backend.authority, request.headers.get("Host", "")}
+                packed = upstream.headers.get("Content-Encoding", "")
+                first = await asyncio.to_thread(relinking.page, first, packed, base, hosts)
+                response.content_length = len(first)
         await response.prepare(request)
         with suppress(aiohttp.ClientPayloadError):
+            if first:
+                await response.write(first)
             async for chunk in upstream.content.iter_any():
                 await response.write(chunk)
         await response.write_eof()
         return response
+
+
+def _is_page(upstream: aiohttp.ClientResponse) -> bool:
+    return relinking.wanted(upstream.headers.get("Content-Type", ""), upstream.headers.get("Content-Encoding", ""))
+
+
+async def _start_of(upstream: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """As much of a page as is looked at, and whether that is all of it."""
+    found = bytearray()
+    with suppress(aiohttp.ClientPayloadError):
+        while len(found) <= relinking.LIMIT:
+            if not (chunk := await upstream.content.readany()):
+                return bytes(found), True
+            found += chunk
+    return bytes(found), False
 
 
 def located(value: str, backend: Backend, request: web.BaseRequest, base: str) -> str:

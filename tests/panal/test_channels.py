@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from panal import channels
-from panal.channels import V4, V5, ProtocolError
+from panal.channels import V1, V1_BASE64, V4, V4_BASE64, V5, ProtocolError
 
 
 def test_the_newest_common_version_is_chosen() -> None:
@@ -30,6 +30,20 @@ def test_only_version_5_closes_channels() -> None:
 def test_what_is_no_message_is_refused(message: bytes) -> None:
     with pytest.raises(ProtocolError):
         channels.decode(message, version=V5)
+
+
+def test_browsers_speak_in_base64() -> None:
+    assert channels.choose([V1_BASE64]) == V1_BASE64
+    assert channels.encode("stdout", b"\xffhi", V4_BASE64) == "1/2hp"
+    assert channels.decode(b"0Zm9vCgo=", version=V1_BASE64) == ("stdin", b"foo\n\n"[:5])
+    with pytest.raises(ProtocolError):
+        channels.decode(b"0*", version=V4_BASE64)
+
+
+def test_before_version_4_a_success_is_silent_and_a_failure_its_words() -> None:
+    assert channels.ending(channels.exited(0), V1) == b""
+    assert channels.ending(channels.exited(2), V1_BASE64).startswith(b"command terminated with non-zero exit code")
+    assert channels.ending(channels.exited(0), V4) == channels.succeeded()
 
 
 def test_sizes() -> None:

@@ -33,7 +33,7 @@ def known(api_version: str, kind: str) -> bool:
 
 def encode(obj: Mapping[str, Any]) -> bytes:
     """An object in its envelope. Raises NoKind, Unencodable."""
-    api_version, kind = obj["apiVersion"], obj["kind"]
+    api_version, kind = obj.get("apiVersion", ""), obj["kind"]  # /api tells no version
     plan = table().find(api_version, kind)
     if plan is None:
         raise NoKind(api_version, kind)

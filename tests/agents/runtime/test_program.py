@@ -87,6 +87,10 @@ def test_the_pods_files() -> None:
     )
 
 
+def test_a_pod_in_the_nodes_network_is_told_so_in_its_hosts_file() -> None:
+    assert hosts("10.0.0.1", "web", [], node=True).startswith("# Kubernetes-managed hosts file (host network).\n127.")
+
+
 def test_failures_are_told_in_runcs_words() -> None:
     assert start_failure(["x"], 2, "No such file", "exec") == (
         "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "

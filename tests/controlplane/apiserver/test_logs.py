@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import aiohttp
 import pytest
 
 from panal.controlplane.apiserver.logs import choose
@@ -116,3 +117,16 @@ def test_a_pod_without_a_node_has_no_log_yet(client: Recorder) -> None:
     client.send("POST", "/api/v1/namespaces/default/pods", body)
     reply = client.send("GET", "/api/v1/namespaces/default/pods/pending/log")
     assert (reply.code, reply.body["message"]) == (400, "pod pending does not have a host assigned")
+
+
+async def test_a_log_comes_over_a_websocket_to_browsers(apiserver: ApiServer, client: Recorder) -> None:
+    context = apiserver.ssl()
+    url = f"{apiserver.url}/api/v1/namespaces/default/pods/web/log"
+    async with aiohttp.ClientSession() as session:
+        for protocol, told in (("binary.k8s.io", b"one\ntwo\n"), ("base64.binary.k8s.io", b"b25lCnR3bwo=")):
+            async with session.ws_connect(url, protocols=[protocol], ssl=context) as socket:
+                assert socket.protocol == protocol
+                heard = [message.data async for message in socket]
+            assert b"".join(each if isinstance(each, bytes) else each.encode() for each in heard) == told
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(url, protocols=["chat"], ssl=context)

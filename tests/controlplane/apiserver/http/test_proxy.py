@@ -38,10 +38,13 @@ class Echo(BaseHTTPRequestHandler):
         moved = self.path == "/elsewhere"
         told = orjson.dumps({"method": self.command, "path": self.path, "body": body.decode(),
                              "headers": {name.lower(): value for name, value in self.headers.items()}})  # fmt: skip
+        page = self.path == "/page"
+        if page:
+            told = b'<a href="/rewriteme">test</a>'
         self.send_response(302 if moved else 418)
         if moved:
             self.send_header("Location", "/login?next=1")
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html; charset=utf-8" if page else "application/json")
         self.send_header("Content-Length", str(len(told)))
         self.end_headers()
         self.wfile.write(told)
@@ -139,6 +142,15 @@ def test_redirections_lead_through_the_proxy(server: ApiServer, client: Recorder
         found.append((answer.status, answer.getheader("Location")))
     connection.close()
     assert found == [(301, f"{base}/"), (302, f"{base}/login?next=1")]
+
+
+def test_a_pages_links_lead_through_the_proxy(server: ApiServer, client: Recorder) -> None:
+    import http.client
+
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=server.ssl(), timeout=20)
+    connection.request("GET", f"{PODS}/web/proxy/page")
+    assert connection.getresponse().read().decode() == f'<a href="{PODS}/web/proxy/rewriteme">test</a>'
+    connection.close()
 
 
 def test_an_upgraded_connection_is_joined(server: ApiServer, client: Recorder) -> None:

@@ -158,6 +158,11 @@ def test_json_schemas_and_what_may_stand_in_their_place() -> None:
     assert protobuf.decode(protobuf.encode(definition)) == definition
 
 
+def test_the_versions_of_the_core_group_tell_no_version_of_their_own() -> None:
+    versions = {"kind": "APIVersions", "versions": ["v1"]}
+    assert protobuf.decode(protobuf.encode(versions), "v1", "APIVersions") == {"apiVersion": "v1", **versions}
+
+
 def test_zero_is_a_value_of_pointers_only() -> None:
     deployment = {
         "kind": "Deployment",
