@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession
 
+from panal.tasks import spawn
+
 
 def _free() -> int:
     with socket.socket() as probe:
@@ -97,7 +99,8 @@ async def test_nc_tells_open_ports_from_closed_ones_and_carries_datagrams() -> N
     assert (code, err) == (1, f"nc: connect to 127.0.0.1 port {port} (tcp) failed: Connection refused\n".encode())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
-        asking = asyncio.create_task(nc("-w", "1", "-u", "127.0.0.1", str(peer.getsockname()[1]), said=b"hostName"))
+        datagrams = str(peer.getsockname()[1])
+        asking = spawn(nc("-w", "1", "-u", "127.0.0.1", datagrams, said=b"hostName"), name="nc")
         peer.setblocking(False)
         data, sender = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(peer, 100), 30)
         peer.sendto(b"me", sender)
