@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 
 from .hostimage import HostImage, groups, users
@@ -23,38 +24,28 @@ character-set-server = utf8mb4
 !includedir /etc/mysql/conf.d/
 """
 
-_MYSQL_FILES = {
-    "/etc/mysql/my.cnf": _MY_CNF,
-    "/etc/passwd": users("mysql:999:/home/mysql"),
-    "/etc/group": groups("mysql:999"),
-    "/usr/local/bin/healthcheck.sh": (
-        '#!/bin/sh\nexec @PYTHON@ -m panal.agents.images.entrypoints panal.agents.images.entrypoints.health:main "$@"\n'
-    ),
-}
-_MYSQL_WRITABLE = ("/var/lib/mysql", "/etc/mysql/conf.d", "/docker-entrypoint-initdb.d")
-_MARIADB_PACKAGES = "mariadb-server-core mariadb-client-core"
+_MARIADB = HostImage(
+    names=("mariadb", "bitnami/mariadb"),
+    command=("mariadbd",),
+    entry=f"{_ENTRIES}.mariadb:main",
+    programs=("mariadbd", "mariadb", "mariadb-install-db"),
+    package="mariadb-server-core mariadb-client-core",
+    writable=("/var/lib/mysql", "/etc/mysql/conf.d", "/docker-entrypoint-initdb.d"),
+    files={
+        "/etc/mysql/my.cnf": _MY_CNF,
+        "/etc/passwd": users("mysql:999:/home/mysql"),
+        "/etc/group": groups("mysql:999"),
+        "/usr/local/bin/healthcheck.sh": (f'#!/bin/sh\nexec @PYTHON@ -m {_ENTRIES} {_ENTRIES}.health:main "$@"\n'),
+    },
+)
+_MYSQL = dataclasses.replace(_MARIADB, names=("mysql",), command=("mysqld",))
+"""No distribution of Debian brings Oracle's server: MariaDB stands in, as Debian's default-mysql-server."""
 
 _POSTGRES = ":".join(f"/usr/lib/postgresql/{version}/bin" for version in range(18, 12, -1))
 
 DATABASES = (
-    HostImage(
-        names=("mariadb", "bitnami/mariadb"),
-        command=("mariadbd",),
-        entry=f"{_ENTRIES}.mariadb:main",
-        programs=("mariadbd", "mariadb", "mariadb-install-db"),
-        package=_MARIADB_PACKAGES,
-        writable=_MYSQL_WRITABLE,
-        files=_MYSQL_FILES,
-    ),
-    HostImage(  # no distribution of Debian brings Oracle's server: MariaDB stands in, as Debian's default-mysql-server
-        names=("mysql",),
-        command=("mysqld",),
-        entry=f"{_ENTRIES}.mariadb:main",
-        programs=("mariadbd", "mariadb", "mariadb-install-db"),
-        package=_MARIADB_PACKAGES,
-        writable=_MYSQL_WRITABLE,
-        files=_MYSQL_FILES,
-    ),
+    _MARIADB,
+    _MYSQL,
     HostImage(
         names=("postgres",),
         command=("postgres",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from . import mimetypes
 from .hostimage import HostImage
 
 _ENTRIES = "panal.agents.images.entrypoints"
@@ -37,29 +38,6 @@ server {
         root @ROOT@/usr/share/nginx/html;
         index index.html index.htm;
     }
-}
-"""
-
-_NGINX_TYPES = """\
-types {
-    text/html html htm;
-    text/css css;
-    text/plain txt;
-    text/xml xml;
-    application/javascript js mjs;
-    application/json json;
-    application/pdf pdf;
-    application/wasm wasm;
-    application/zip zip;
-    font/woff woff;
-    font/woff2 woff2;
-    image/gif gif;
-    image/jpeg jpeg jpg;
-    image/png png;
-    image/svg+xml svg;
-    image/webp webp;
-    image/x-icon ico;
-    video/mp4 mp4;
 }
 """
 
@@ -103,26 +81,6 @@ IncludeOptional conf/extra/*.conf
 """
 )
 
-_MIME_TYPES = """\
-text/html html htm
-text/css css
-text/plain txt
-text/xml xml
-text/javascript js mjs
-application/json json
-application/pdf pdf
-application/wasm wasm
-application/zip zip
-font/woff woff
-font/woff2 woff2
-image/gif gif
-image/jpeg jpeg jpg
-image/png png
-image/svg+xml svg
-image/webp webp
-image/vnd.microsoft.icon ico
-"""
-
 _CADDYFILE = """\
 :80 {
 	root * /usr/share/caddy
@@ -144,7 +102,7 @@ WEB_SERVERS = (
         writable=("/var/log/nginx", "/var/lib/nginx", "/var/cache/nginx", "/etc/nginx/conf.d", "/usr/share/nginx/html"),
         files={
             "/etc/nginx/nginx.conf": _NGINX_CONF,
-            "/etc/nginx/mime.types": _NGINX_TYPES,
+            "/etc/nginx/mime.types": mimetypes.NGINX,
             "/etc/nginx/conf.d/default.conf": _NGINX_DEFAULT,
             "/usr/share/nginx/html/index.html": _NGINX_PAGE,
         },
@@ -162,7 +120,7 @@ WEB_SERVERS = (
         files={
             "/usr/local/apache2/conf/httpd.conf": _HTTPD_CONF,
             "/usr/local/apache2/htdocs/index.html": "<html><body><h1>It works!</h1></body></html>\n",
-            "/etc/mime.types": _MIME_TYPES,
+            "/etc/mime.types": mimetypes.APACHE,
         },
     ),
     HostImage(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
-from .hostimage import HostImage, groups, users
+from . import mimetypes
+from .hostimage import ENTRYPOINT, HostImage, groups, users
 
 _ENTRIES = "panal.agents.images.entrypoints"
 
@@ -67,9 +69,6 @@ _INI = {
     + "".join(f"extension={name}\n" for name in _EXTENSIONS),
     "/usr/local/etc/php/conf.d/docker-php-logs.ini": "log_errors = On\nerror_log = /proc/self/fd/2\n",
 }
-_PHP_ENV = {"PHP_INI_DIR": "/usr/local/etc/php", "PHPRC": "/usr/local/etc/php",
-            "PHP_INI_SCAN_DIR": "/usr/local/etc/php/conf.d"}  # fmt: skip
-_USERS = {"/etc/passwd": users(), "/etc/group": groups()}
 
 _FPM_CONF = """\
 [global]
@@ -90,86 +89,64 @@ catch_workers_output = yes
 decorate_workers_output = no
 """
 
-_PHP_FILES = ("php", "/usr/lib/php/*/mysqli.so", "/usr/lib/php/*/opcache.so")
-_APACHE_FILES = ("apache2", "/usr/lib/apache2/modules/libphp*.so")
-_FPM_FILES = ("/usr/sbin/php-fpm*",)
-_WORDPRESS_FILES = ("/usr/share/wordpress/wp-includes/version.php", "/usr/lib/php/*/gd.so")
+_SERVER_FILES = {**_INI, "/etc/passwd": users(), "/etc/group": groups()}
 
-_APACHE = {
-    "/etc/apache2/apache2.conf": _APACHE_CONF,
-    "/etc/apache2/sites-enabled/000-default.conf": _SITE,
-    "/etc/mime.types": "text/html html htm\ntext/css css\ntext/plain txt\ntext/xml xml\ntext/javascript js mjs\n"
-    "application/json json\napplication/pdf pdf\nfont/woff woff\nfont/woff2 woff2\nimage/gif gif\nimage/jpeg jpeg jpg\n"
-    "image/png png\nimage/svg+xml svg\nimage/webp webp\nimage/vnd.microsoft.icon ico\n",
-    **_INI,
-    **_USERS,
-}
-_APACHE_WRITABLE = ("/etc/apache2/sites-enabled", "/etc/apache2/conf-enabled", "/usr/local/etc/php", "/var/www/html")
-_FPM = {"/usr/local/etc/php-fpm.conf": _FPM_CONF, **_INI, **_USERS}
-
-WEBSITES = (
-    HostImage(
-        names=("php",),
-        tags="apache",
-        command=("apache2-foreground",),
-        entry=f"{_ENTRIES}.apache:php",
-        entry_name="docker-php-entrypoint",
-        programs=(*_PHP_FILES, *_APACHE_FILES),
-        package="php-cli php-mysql libapache2-mod-php apache2-bin",
-        env=_PHP_ENV,
-        working_dir="/var/www/html",
-        stop_signal=signal.SIGWINCH,
-        writable=_APACHE_WRITABLE,
-        files=_APACHE,
-    ),
-    HostImage(
-        names=("php",),
-        tags="fpm",
-        command=("php-fpm",),
-        entry=f"{_ENTRIES}.apache:php",
-        entry_name="docker-php-entrypoint",
-        programs=(*_PHP_FILES, *_FPM_FILES),
-        package="php-cli php-mysql php-fpm",
-        env=_PHP_ENV,
-        working_dir="/var/www/html",
-        stop_signal=signal.SIGQUIT,
-        writable=("/usr/local/etc/php", "/var/www/html"),
-        files=_FPM,
-    ),
-    HostImage(
-        names=("php",),
-        command=("php", "-a"),
-        entry=f"{_ENTRIES}.apache:php",
-        entry_name="docker-php-entrypoint",
-        programs=_PHP_FILES,
-        package="php-cli php-mysql",
-        env=_PHP_ENV,
-        writable=("/usr/local/etc/php",),
-        files=_INI,
-    ),
-    HostImage(
-        names=("wordpress",),
-        tags="fpm",
-        command=("php-fpm",),
-        entry=f"{_ENTRIES}.wordpress:main",
-        programs=(*_PHP_FILES, *_FPM_FILES, *_WORDPRESS_FILES),
-        package="wordpress wordpress-theme-twentytwentythree php-cli php-mysql php-gd php-fpm",
-        env=_PHP_ENV,
-        working_dir="/var/www/html",
-        stop_signal=signal.SIGQUIT,
-        writable=("/usr/local/etc/php", "/var/www/html"),
-        files={**_FPM, "/usr/local/etc/php/conf.d/docker-php-ext-gd.ini": "extension=gd\n"},
-    ),
-    HostImage(
-        names=("wordpress",),
-        command=("apache2-foreground",),
-        entry=f"{_ENTRIES}.wordpress:main",
-        programs=(*_PHP_FILES, *_APACHE_FILES, *_WORDPRESS_FILES),
-        package="wordpress wordpress-theme-twentytwentythree php-cli php-mysql php-gd libapache2-mod-php apache2-bin",
-        env=_PHP_ENV,
-        working_dir="/var/www/html",
-        stop_signal=signal.SIGWINCH,
-        writable=_APACHE_WRITABLE,
-        files={**_APACHE, "/usr/local/etc/php/conf.d/docker-php-ext-gd.ini": "extension=gd\n"},
-    ),
+_PHP = HostImage(
+    names=("php",),
+    command=("php", "-a"),
+    entry=f"{_ENTRIES}.apache:php",
+    entry_name="docker-php-entrypoint",
+    programs=("php", "/usr/lib/php/*/mysqli.so", "/usr/lib/php/*/opcache.so"),
+    package="php-cli php-mysql",
+    env={
+        "PHP_INI_DIR": "/usr/local/etc/php",
+        "PHPRC": "/usr/local/etc/php",
+        "PHP_INI_SCAN_DIR": "/usr/local/etc/php/conf.d",
+    },
+    writable=("/usr/local/etc/php",),
+    files=_INI,
 )
+_APACHE = replace(
+    _PHP,
+    tags="apache",
+    command=("apache2-foreground",),
+    programs=(*_PHP.programs, "apache2", "/usr/lib/apache2/modules/libphp*.so"),
+    package=f"{_PHP.package} libapache2-mod-php apache2-bin",
+    working_dir="/var/www/html",
+    stop_signal=signal.SIGWINCH,
+    writable=("/etc/apache2/sites-enabled", "/etc/apache2/conf-enabled", "/usr/local/etc/php", "/var/www/html"),
+    files={
+        "/etc/apache2/apache2.conf": _APACHE_CONF,
+        "/etc/apache2/sites-enabled/000-default.conf": _SITE,
+        "/etc/mime.types": mimetypes.APACHE,
+        **_SERVER_FILES,
+    },
+)
+_FPM = replace(
+    _PHP,
+    tags="fpm",
+    command=("php-fpm",),
+    programs=(*_PHP.programs, "/usr/sbin/php-fpm*"),
+    package=f"{_PHP.package} php-fpm",
+    working_dir="/var/www/html",
+    stop_signal=signal.SIGQUIT,
+    writable=("/usr/local/etc/php", "/var/www/html"),
+    files={"/usr/local/etc/php-fpm.conf": _FPM_CONF, **_SERVER_FILES},
+)
+
+
+def _wordpress(server: HostImage, tags: str) -> HostImage:
+    """WordPress on this server of PHP."""
+    return replace(
+        server,
+        names=("wordpress",),
+        tags=tags,
+        entry=f"{_ENTRIES}.wordpress:main",
+        entry_name=ENTRYPOINT,
+        programs=(*server.programs, "/usr/share/wordpress/wp-includes/version.php", "/usr/lib/php/*/gd.so"),
+        package=f"wordpress wordpress-theme-twentytwentythree php-gd {server.package}",
+        files={**server.files, "/usr/local/etc/php/conf.d/docker-php-ext-gd.ini": "extension=gd\n"},
+    )
+
+
+WEBSITES = (_APACHE, _FPM, _PHP, _wordpress(_FPM, "fpm"), _wordpress(_APACHE, ""))
