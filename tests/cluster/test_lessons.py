@@ -225,6 +225,8 @@ def test_a_statefulsets_pods_keep_their_names(cluster: Cluster) -> None:
         until(lambda: [pod["metadata"]["name"] for pod in cluster.get("pods", *at)["items"]] == ["db-0", "db-1"])
         cluster.kubectl("delete", "pod", "db-0", *at)
         cluster.kubectl(*status)
+        if cluster.variant.network == "loopback":
+            return  # only Python programs know the cluster's names there
         address = until(lambda: cluster.get("pod", "db-0", *at)["status"]["podIP"])
         name = "db-0.db.statefulset.svc.cluster.local"
         until(lambda: address in cluster.kubectl("exec", *at, "db-1", "--", "nslookup", name))
@@ -262,8 +264,8 @@ def walked(cluster: Cluster, name: str, *arguments: str, seconds: float = 100) -
 
 @pytest.mark.parametrize("name", QUICK)
 def test_panal_lesson_walks_through_and_every_step_is_as_the_readme_shows(cluster: Cluster, name: str) -> None:
-    if cluster.variant.proxy_mode != "netfilter":
-        pytest.skip("the lessons show addresses and rules of the netfilter mode")
+    if cluster.variant.proxy_mode != "netfilter" and name != "resources":
+        pytest.skip("this lesson shows addresses and rules of the netfilter mode")
     walked(cluster, name, *(["--lang", "es"] if name == "services" else []))
     left = {
         item["metadata"]["name"] for item in cluster.get("pods")["items"] if "deletionTimestamp" not in item["metadata"]
