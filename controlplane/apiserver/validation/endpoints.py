@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 
 from panal import formats
@@ -24,7 +25,8 @@ def endpoints(obj: Object) -> list[FieldError]:
             errors.append(required(where, "must specify `addresses` or `notReadyAddresses`"))
         for key in ("addresses", "notReadyAddresses"):
             for address, at in items(subset.get(key), f"{where}.{key}"):
-                errors += formatted(address.get("ip", ""), f"{at}.ip", formats.ip_address)
+                if not _verdict(address.get("ip", ""))[0]:
+                    errors += formatted(address.get("ip", ""), f"{at}.ip", formats.ip_address)
                 errors += optional_name(address.get("hostname"), f"{at}.hostname", formats.label_name)
                 errors += optional_name(address.get("nodeName"), f"{at}.nodeName", formats.subdomain_name)
                 errors += special(address.get("ip", ""), f"{at}.ip")
@@ -51,17 +53,31 @@ def endpoint_address(address: str, field: str) -> list[FieldError]:
 
 def special(address: str, field: str) -> list[FieldError]:
     """Addresses that no connection from elsewhere reaches. Loopback ones are allowed: pods may have them here."""
+    _, why = _verdict(address)
+    return [bad(field, address, why)] if why else []
+
+
+def _verdict(address: str) -> tuple[int, str]:
+    """The address' version, 0 for none, and why no connection may go there."""
+    return _known(address) if len(address) < 64 else _look(address)
+
+
+def _look(address: str) -> tuple[int, str]:
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
-        return [bad(field, address, "must be a valid IP address")]
+        return 0, "must be a valid IP address"
     if found.is_unspecified:
-        return [bad(field, address, f"may not be unspecified ({address})")]
+        return found.version, f"may not be unspecified ({address})"
     if found.is_link_local:
-        return [bad(field, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")]
+        return found.version, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
     if found in ipaddress.ip_network("224.0.0.0/24") or found in ipaddress.ip_network("ff02::/16"):
-        return [bad(field, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")]
-    return []
+        return found.version, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+    return found.version, ""
+
+
+_known = functools.lru_cache(maxsize=8192)(_look)
+"""Every change of one endpoint writes, and checks, all the others of its slice again."""
 
 
 def endpoint_slice(obj: Object) -> list[FieldError]:
@@ -109,11 +125,8 @@ def _address(address: str, kind: str, where: str) -> list[FieldError]:
         return _qualified(address, where)
     if kind not in ("IPv4", "IPv6"):
         return []
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return [bad(where, address, f"must be a valid {kind} address"), *special(address, where)]
-    if f"IPv{found.version}" != kind:
+    version, _ = _verdict(address)
+    if f"IPv{version}" != kind:
         return [bad(where, address, f"must be a valid {kind} address"), *special(address, where)]
     return special(address, where)
 

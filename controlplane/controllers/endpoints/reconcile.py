@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from panal.controllers import Controller
 from panal.errors import AlreadyExists, NotFound, StatusError
-from panal.informer import Applied, Delta
+from panal.informer import Applied, Deleted, Delta
 from panal.resources import ENDPOINTS
 
 from ..context import Context
@@ -13,13 +13,20 @@ from ..podcontrol import is_terminating
 from ..selection import ServicePods, is_selecting
 from . import decide
 
+BATCH = 0.02
+"""Seconds that changes are gathered (upstream's --endpoint-updates-batch-period): all addresses are written each time,
+and who carries traffic reads the slices, which come first.
+"""
+
 
 class Endpoints:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._controller: Controller[Key] = Controller("endpoints", self.reconcile, workers=4)
         self._endpoints = context.informers.of(ENDPOINTS)
-        self._watched = ServicePods(context, self._controller.queue.add)
+        self._written: dict[Key, str] = {}
+        """The resourceVersion that was written last: news of that is no news."""
+        self._watched = ServicePods(context, lambda which: self._controller.queue.add_after(which, BATCH))
         self._endpoints.subscribe(self._on_endpoints)
 
     async def run(self) -> None:
@@ -28,7 +35,8 @@ class Endpoints:
 
     def _on_endpoints(self, delta: Delta) -> None:
         obj = delta.new if isinstance(delta, Applied) else delta.old
-        if decide.is_ours(obj):
+        mine = self._written.pop(key(obj), None) if isinstance(delta, Deleted) else self._written.get(key(obj))
+        if decide.is_ours(obj) and (isinstance(delta, Deleted) or mine != metadata(obj).get("resourceVersion")):
             self._controller.queue.add(key(obj))
 
     async def reconcile(self, which: Key) -> float | None:
@@ -49,7 +57,8 @@ class Endpoints:
             if current is None:
                 await client.create(ENDPOINTS, wanted, which[0])
             elif wanted.get("subsets") != current.get("subsets") or wanted["metadata"] != metadata(current):
-                await client.update(ENDPOINTS, wanted)
+                done = await client.update(ENDPOINTS, wanted)
+                self._written[which] = str(metadata(done).get("resourceVersion"))
         except AlreadyExists:
             return None  # made a moment ago: its event is on the way and brings the next look
         except StatusError as error:

@@ -254,7 +254,7 @@ def test_slices_and_endpoints_end_with_just_the_pods_there_are(history: list[Ste
                     await change(world, SERVICES, ports=[{"port": rest[0]}])
                 case _:
                     await world.step(what, *rest)
-        await world.settle()
+        await world.settle(horizon=1)
         port = spec(await world.api.get(SERVICES, "web", NS))["ports"][0]["port"]
         pods = {pod["status"]["podIP"] for pod in world.active(app="web") if is_ready(pod)}
         found = world.api.all(ENDPOINTSLICES)
