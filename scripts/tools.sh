@@ -6,9 +6,13 @@ set -eu
 cd "$(dirname "$0")/.."
 tools=${TOOLS:-$PWD/.tools}
 PATH=$PATH:/usr/sbin:/sbin
+found() { # a file whose path, in which * may stand, is that of one
+    for file in $1; do [ ! -e "$file" ] || return 0; done
+    return 1
+}
 there() { # a program, or the path of a file, which this machine has or .tools has already
     case $1 in
-        /*) [ -e "$1" ] || [ -e "$tools/root$1" ] ;;
+        /*) found "$1" || found "$tools/root$1" ;;
         *) command -v "$1" >/dev/null 2>&1 || [ -x "$tools/bin/$1" ] ;;
     esac
 }
@@ -27,6 +31,10 @@ for wanted in "$@"; do
         wordpress)
             package="wordpress wordpress-theme-twentytwentythree php-cli php-mysql php-gd libapache2-mod-php apache2-bin"
             sign=/usr/share/wordpress/index.php brings="apache2 php" ;;
+        redis-server | memcached | haproxy | curl) package=$wanted brings=$wanted sign=$wanted ;;
+        node) package=nodejs brings=node sign=node ;;
+        php-fpm) package="php-cli php-mysql php-fpm" brings=php sign="/usr/lib/systemd/system/php*-fpm.service" ;;
+        postgres) package=postgresql brings= sign="/usr/lib/postgresql/*/bin/postgres" ;;
         dockerd) package="docker.io iptables" brings=dockerd sign=dockerd ;;
         docker-compose | debootstrap) package=$wanted brings=$wanted sign=$wanted ;;
         *) echo "tools.sh: no package is known for '$wanted'" >&2; exit 2 ;;

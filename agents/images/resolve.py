@@ -20,6 +20,9 @@ from .reference import InvalidReference, Reference, parse
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_OF_TESTS = ("e2e-test-images/", "kubernetes-e2e-test-images/", "google_containers/")
+"""Folders in which Kubernetes' own tests keep copies of well-known images."""
+
 Which = Callable[[str], str | None]
 """Where a program is on the machine, or a file whose path is given, in which * may stand; None without."""
 
@@ -78,8 +81,12 @@ def common_name(reference: Reference) -> str:
 
 def host_image(name: str, tag: str) -> HostImage | None:
     """The entry of the catalogue for this name, and for the variant that the tag names."""
-    fitting = (host for host in HOST_IMAGES if name in host.names and re.search(host.tags, tag))
-    return next(fitting, None)
+    plain = next((name.removeprefix(folder) for folder in _OF_TESTS if name.startswith(folder)), name)
+    for known in dict.fromkeys((name, plain)):
+        for host in HOST_IMAGES:
+            if known in host.names and re.search(host.tags, tag):
+                return host
+    return None
 
 
 def missing(host: HostImage, which: Which) -> str | None:

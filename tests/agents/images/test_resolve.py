@@ -89,6 +89,30 @@ def test_whatever_is_missing_the_message_says_what_brings_it(host: HostImage) ->
     assert (host.package or f"{host.names[0]}-bin") in str(missing.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("k8s.gcr.io/e2e-test-images/agnhost:2.21", "/agnhost"),
+        ("gcr.io/kubernetes-e2e-test-images/agnhost:2.8", "/agnhost"),
+        ("registry.k8s.io/e2e-test-images/busybox:1.37.0-1", "sh"),
+        ("k8s.gcr.io/e2e-test-images/httpd:2.4.38-1", "httpd-foreground"),
+        ("docker.io/library/httpd:2.4.39-alpine", "httpd-foreground"),
+        ("registry.k8s.io/e2e-test-images/nginx:1.15-4", "nginx"),
+        ("docker.io/library/nginx:1.14-alpine", "nginx"),
+        ("registry.k8s.io/e2e-test-images/nautilus:1.7", "/agnhost"),
+        ("registry.k8s.io/e2e-test-images/kitten:1.7", "/agnhost"),
+        ("k8s.gcr.io/pause:3.2", "/pause"),
+        ("docker.io/library/busybox:1.29", "sh"),
+        ("docker.io/library/redis:5.0.5-alpine", "redis-server"),
+    ],
+)
+def test_the_images_of_kubernetes_own_tests_are_the_usual_ones(name: str, runs: str) -> None:
+    spec = resolve(name, which=lambda program: program, interpreter="python3")
+    assert runs in (*spec.entrypoint[:1], *spec.cmd[:1])
+    page = spec.files.get("/data.json")
+    assert (page is not None) == any(word in name for word in ("nautilus", "kitten"))
+
+
 def test_a_tag_chooses_the_variant() -> None:
     found = {
         tag: resolve(f"php:{tag}", which=lambda program: program, interpreter="python3").cmd[0]

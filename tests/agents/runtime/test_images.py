@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import socket
+import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from panal import tools
 from panal.agents.images import added
-from panal.agents.images.catalog import HOST_IMAGES
 from panal.agents.images.hostimage import HostImage
-from panal.agents.images.resolve import missing
-from panal.agents.runtime.contract import ImageMissing, Mount
+from panal.agents.images.resolve import host_image, missing
+from panal.agents.runtime.contract import ImageMissing, Mount, RuntimeFailure
 
 from .conftest import Node
 
@@ -30,8 +33,6 @@ async def page(node: Node, sandbox: str, port: int, path: str) -> tuple[int, str
             await asyncio.sleep(0.03)
     else:
         raise AssertionError(f"nothing listens on port {port}")
-    import socket
-
     with socket.socket(fileno=number) as connection:
         reader, writer = await asyncio.open_connection(sock=connection)
         writer.write(f"GET {path} HTTP/1.0\r\nHost: pod\r\n\r\n".encode())
@@ -91,52 +92,150 @@ async def test_a_memory_hog_takes_what_it_was_told(node: Node) -> None:
     assert (await node.runtime.usage(container)).memory_bytes > 30 << 20
 
 
-SERVERS: dict[str, tuple[int, dict[str, str], str]] = {
-    "httpd": (80, {}, "resuming normal operations"),
-    "php:8.2-apache": (80, {}, "resuming normal operations"),
-    "php:8.2-fpm": (9000, {}, "ready to handle connections"),
-    "caddy": (80, {}, "serving initial configuration"),
-    "traefik": (8080, {"TRAEFIK_API_INSECURE": "true"}, ""),
-    "redis": (6379, {}, "Ready to accept connections"),
-    "memcached": (11211, {}, ""),
-    "postgres": (5432, {"POSTGRES_PASSWORD": "secret", "POSTGRES_DB": "shop"}, "ready to accept connections"),
-    "mariadb": (3306, {"MARIADB_ROOT_PASSWORD": "secret"}, "ready for connections"),
-    "mysql": (3306, {"MYSQL_ALLOW_EMPTY_PASSWORD": "1", "MYSQL_DATABASE": "shop"}, "ready for connections"),
-    "wordpress": (80, {"WORDPRESS_DB_HOST": "db"}, "resuming normal operations"),
+@dataclass(frozen=True)
+class Server:
+    """What is said to it, what it must answer, and what stands in its log by then."""
+
+    port: int
+    say: bytes
+    hear: bytes
+    log: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    args: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+
+
+GET = b"GET / HTTP/1.0\r\nHost: pod\r\n\r\n"
+
+
+def fastcgi(**variables: str) -> bytes:
+    """A request to a responder, without a body."""
+    pairs = ((name.encode(), value.encode()) for name, value in variables.items())
+    words = b"".join(bytes([len(name), len(value)]) + name + value for name, value in pairs)
+    records = ((1, b"\0\1" + b"\0" * 6), (4, words), (4, b""), (5, b""))
+    return b"".join(struct.pack(">BBHHBB", 1, kind, 1, len(body), 0, 0) + body for kind, body in records)
+
+
+NO_SCRIPT = fastcgi(SCRIPT_FILENAME="/var/www/html/not-there.php", REQUEST_METHOD="GET")
+HAPROXY = """\
+defaults
+    mode http
+    timeout client 5s
+    timeout connect 5s
+    timeout server 5s
+frontend web
+    bind :8080
+    http-request return status 200 content-type text/plain string hola
+"""
+NODE = (
+    "process.on('SIGTERM', () => process.exit(0)); require('http').createServer((q, r) => r.end('hola')).listen(8080)"
+)
+
+SERVERS = {
+    "httpd": Server(80, GET, b"It works!", "resuming normal operations"),
+    "php:8.2-apache": Server(80, GET, b"Server: Apache", "resuming normal operations"),
+    "php:8.2-fpm": Server(9000, NO_SCRIPT, b"File not found.", "ready to handle connections"),
+    "caddy": Server(80, GET, b"Caddy works!", "serving initial configuration"),
+    "nginx": Server(80, GET, b"Welcome to nginx!"),
+    "haproxy": Server(8080, GET, b"hola", files={"/usr/local/etc/haproxy/haproxy.cfg": HAPROXY}),
+    "node": Server(8080, GET, b"hola", args=("-e", NODE)),
+    "traefik": Server(8080, b"GET /api/version HTTP/1.0\r\n\r\n", b'"Version"', env={"TRAEFIK_API_INSECURE": "true"}),
+    "redis": Server(6379, b"PING\r\n", b"+PONG\r\n", "Ready to accept connections"),
+    "memcached": Server(11211, b"version\r\n", b"VERSION "),
+    "postgres": Server(
+        5432,
+        b"\0\0\0\x08\x04\xd2\x16\x2f",  # may this be TLS?
+        b"N",
+        "ready to accept connections",
+        {"POSTGRES_PASSWORD": "secret", "POSTGRES_DB": "shop"},
+    ),
+    "mariadb": Server(
+        3306, b"", b"mysql_native_password", "ready for connections", {"MARIADB_ROOT_PASSWORD": "secret"}
+    ),
+    "mysql": Server(
+        3306,
+        b"",
+        b"mysql_native_password",
+        "ready for connections",
+        {"MYSQL_ALLOW_EMPTY_PASSWORD": "1", "MYSQL_DATABASE": "shop"},
+    ),
+    "wordpress": Server(80, GET, b"Server: Apache", "resuming normal operations", {"WORDPRESS_DB_HOST": "db"}),
 }
-"""Port, environment, and what the server says when it can be told to end."""
 
 
 @pytest.mark.skipif(not os.environ.get("PANAL_TEST_REAL"), reason="PANAL_TEST_REAL=1 starts the real servers")
 @pytest.mark.parametrize("image", SERVERS)
-async def test_a_real_server_listens_and_ends_when_told(node: Node, image: str) -> None:
+async def test_a_real_server_answers_and_ends_when_told(node: Node, image: str, tmp_path: Path) -> None:
     if not node.namespaces:
         pytest.skip("these need a root file system of their own")
     if (lacking := lacks(image)) is not None:
         pytest.skip(f"this machine has no {lacking}")
-    port, env, words = SERVERS[image]
+    server = SERVERS[image]
     pod = await node.pod("server")
-    container = await node.run(image=image, sandbox=pod, env=env)
-    for _ in range(600):
-        try:
-            os.close(await node.runtime.connect(pod.id, port))
-            break
-        except Exception:
+    mounts = []
+    for number, (path, text) in enumerate(server.files.items()):
+        (file := tmp_path / str(number)).write_text(text)
+        mounts.append(Mount(path, str(file), readonly=True))
+    container = await node.run(
+        image=image, sandbox=pod, env=server.env, mounts=tuple(mounts), args=list(server.args) or None
+    )
+    async with asyncio.timeout(60):
+        while True:
             assert (await node.container(container)).exit_code is None, node.output(container)
+            with contextlib.suppress(RuntimeFailure, OSError):
+                if server.hear in await answer(await node.runtime.connect(pod.id, server.port), server.say):
+                    break
             await asyncio.sleep(0.05)
-    else:
-        raise AssertionError(node.output(container))
-    await node.said(container, words)
+    await node.said(container, server.log)
+    async with asyncio.timeout(20):
+        while not await catches(node, container, image):  # HAProxy's master starts itself anew when its worker serves
+            await asyncio.sleep(0.05)
     await node.runtime.stop(container, 20)
     assert (await node.container(container)).exit_code == 0, node.output(container)
 
 
-def lacks(image: str) -> str | None:
-    name, _, tag = image.partition(":")
-    import re
+async def catches(node: Node, container: str, image: str) -> bool:
+    """Whether the program is ready to be told to end."""
+    found = await node.runtime.exec(container, ["grep", "SigCgt", "/proc/1/status"])
+    return bool(int(found.stdout.split()[1], 16) >> (int(host_of(image).stop_signal) - 1) & 1)
 
-    host: HostImage = next(host for host in HOST_IMAGES if name in host.names and re.search(host.tags, tag))
-    return missing(host, lambda program: tools.which(program, os.environ))
+
+async def answer(connection: int, say: bytes) -> bytes:
+    """What comes within a moment, or until the other side closes."""
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=connection))
+    writer.write(say)
+    heard = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while more := await reader.read(65536):
+                heard += more
+                if len(heard) > 1 << 16:
+                    break
+    writer.close()
+    return heard
+
+
+@pytest.mark.skipif(not os.environ.get("PANAL_TEST_REAL"), reason="PANAL_TEST_REAL=1 starts the real programs")
+async def test_curl_asks_what_another_container_of_the_pod_serves(node: Node) -> None:
+    pod, port = await node.pod("asked"), 18080 + os.getpid() % 1000
+    await node.run(image="agnhost", sandbox=pod, args=["netexec", f"--http-port={port}", "--udp-port", "-1"])
+    assert (await page(node, pod.id, port, "/echo?msg=hola"))[0] == 200
+    where = f"http://{pod.ip}:{port}/echo?msg=hola"
+    for image in ("curl", "curlimages/curl:8.10.1"):
+        container = await node.run(image=image, sandbox=pod, args=["-sS", "--max-time", "10", where])
+        assert (await node.ended(container)).exit_code == 0, node.output(container)
+        assert node.output(container) == "hola"
+
+
+def lacks(image: str) -> str | None:
+    return missing(host_of(image), lambda program: tools.which(program, os.environ))
+
+
+def host_of(image: str) -> HostImage:
+    name, _, tag = image.partition(":")
+    host = host_image(name, tag)
+    assert host is not None
+    return host
 
 
 def small_rootfs(place: Path) -> None:
