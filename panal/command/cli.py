@@ -11,16 +11,9 @@ from typing import Any
 import click
 
 from . import completion
+from .clinodes import node, token
 from .failure import Failure
-
-NAME = click.option(
-    "--name",
-    default=None,
-    metavar="NAME",
-    envvar="PANAL_CLUSTER",
-    shell_complete=completion.clusters,
-    help="Which cluster: by default the one in $PANAL_CLUSTER, the one called panal, or the only one.",
-)
+from .options import NAME
 
 
 class Interrupted(Exception):
@@ -42,7 +35,18 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """A whole Kubernetes cluster made of ordinary processes, for the real kubectl."""
+    """A whole Kubernetes cluster made of ordinary processes, for the real kubectl.
+
+    \b
+        panal up                             four nodes, in some seconds
+        kubectl get nodes
+        panal shell menchupc                 a shell on a PC outside the cluster
+        panal trace http://web1.miempresa.com/
+        panal lesson                         what can be learnt from it, step by step
+        panal down
+
+    Every command has a page of its own: `panal COMMAND --help`.
+    """
 
 
 @cli.command()
@@ -64,7 +68,21 @@ def up(
     vxlan: bool,
     restore: Path | None,
 ) -> None:
-    """Start a cluster, and return when it is usable."""
+    """Start a cluster, and return when it is usable.
+
+    The kubeconfig gets a context `panal` (or panal-NAME), which is the current one until `panal down`. The lines on
+    the way tell what was chosen: `netns` gives hosts and pods network namespaces of their own; where the kernel
+    refuses these, `loopback` uses addresses of 127/8.
+
+    Examples:
+
+    \b
+        panal up
+        panal up --nodes 2
+        panal up --name miempresa --config examples/miempresa/cluster.yaml
+        panal up --listen auto
+        panal up --restore monday.tar.gz
+    """
     from .up import Wish, up
 
     up(Wish(config, nodes, name, network, proxy_mode, listen, restore, vxlan), os.environ)
@@ -75,7 +93,7 @@ def up(
 @click.option("--volumes/--no-volumes", default=True, help="With the data of provisioned volumes, or without.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def backup(name: str | None, volumes: bool, file: Path) -> None:
-    """Write all that the cluster has stored, its keys and its volumes into FILE, while it runs.
+    """Save a running cluster in FILE: its objects, keys and volumes.
 
     Volumes are copied as their files stand: stop what writes there, or let it dump its data, first.
 
@@ -92,7 +110,14 @@ def backup(name: str | None, volumes: bool, file: Path) -> None:
 @cli.command()
 @NAME
 def down(name: str | None) -> None:
-    """End a cluster and remove all that it was."""
+    """End a cluster and remove all that it was.
+
+    No process, namespace, mount or file stays, nor the data of provisioned volumes: `panal backup` saves them.
+
+    \b
+        panal down
+        panal down --name miempresa
+    """
     from .down import down
 
     down(name, os.environ)
@@ -101,7 +126,14 @@ def down(name: str | None) -> None:
 @cli.command()
 @NAME
 def status(name: str | None) -> None:
-    """Show a cluster's processes, nodes and addresses."""
+    """Show a cluster's processes, nodes and addresses.
+
+    Any of the processes may be killed: it comes back. The numbers are those of this machine's `ps`.
+
+    \b
+        panal status
+        panal status --name miempresa
+    """
     from .status import status
 
     status(name, os.environ)
@@ -111,7 +143,14 @@ def status(name: str | None) -> None:
 @NAME
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
 def capacity(name: str | None, output: str) -> None:
-    """Show node by node, and pod by pod, what there is, what is committed and what is used."""
+    """Show what nodes have, what pods asked for, and what is used.
+
+    COMMITTED is what the scheduler counts: the requests of the pods there. USED is measured now.
+
+    \b
+        panal capacity
+        panal capacity -o json
+    """
     from .capacity import capacity
 
     capacity(name, output, os.environ)
@@ -123,7 +162,14 @@ def capacity(name: str | None, output: str) -> None:
 @click.option("--namespace", "-n", default="default", help="The pod's namespace.")
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
 def schedule(name: str | None, pod: str, namespace: str, output: str) -> None:
-    """Show why a pod gets its node, or none: each node's filters and scores, with the numbers."""
+    """Explain why a pod gets its node, or none.
+
+    Each node's filters and scores, with the numbers.
+
+    \b
+        panal schedule --explain web-0
+        panal schedule --explain web-0 -n shop
+    """
     from .schedule import schedule
 
     schedule(name, namespace, pod, output, os.environ)
@@ -133,7 +179,15 @@ def schedule(name: str | None, pod: str, namespace: str, output: str) -> None:
 @NAME
 @click.option("--output", "-o", type=click.Choice(["table", "json"]), default="table", help="A table, or JSON.")
 def fidelity(name: str | None, output: str) -> None:
-    """List what is in use and has no effect here: fields, and kinds that are stored only."""
+    """List what is in use and has no effect here.
+
+    Fields on which nothing acts, and kinds that are stored only, as your objects use them. docs/compatibility.md has
+    the whole list.
+
+    \b
+        panal fidelity
+        panal fidelity -o json
+    """
     from .fidelity import fidelity
 
     fidelity(name, output, os.environ)
@@ -142,7 +196,11 @@ def fidelity(name: str | None, output: str) -> None:
 @cli.command()
 @NAME
 def kubeconfig(name: str | None) -> None:
-    """Print the administrator's kubeconfig."""
+    """Print the administrator's kubeconfig.
+
+    \b
+        panal kubeconfig > lab.conf
+    """
     from .running import cluster
 
     click.echo(cluster(name, os.environ).kubeconfig.read_text(), nl=False)
@@ -153,7 +211,13 @@ def kubeconfig(name: str | None) -> None:
 @click.argument("host", shell_complete=completion.hosts)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(name: str | None, host: str, command: tuple[str, ...]) -> None:
-    """A shell on HOST (of the LAN, or a node), or one COMMAND there after `--`."""
+    """A shell on a host of the LAN or a node, or one COMMAND there.
+
+    \b
+        panal shell menchupc
+        panal shell nodoa -- ip route
+        panal shell menchupc -- curl -s http://web1.miempresa.com/
+    """
     from .shell import shell
 
     sys.exit(shell(name, host, command, os.environ))
@@ -273,7 +337,14 @@ def image_rm(name: str) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
 @click.argument("component", shell_complete=completion.components)
 def logs(name: str | None, follow: bool, component: str) -> None:
-    """Show what COMPONENT logs: steward, kubelet-NODE, runtime-NODE, runtime-workers, lb, dns, kube-apiserver, ..."""
+    """Show what a component logs.
+
+    COMPONENT: steward, kubelet-NODE, runtime-NODE, runtime-workers, lb, dns, kube-apiserver, ...
+
+    \b
+        panal logs kubelet-nodoa
+        panal logs lb --follow
+    """
     from .logs import logs
 
     logs(name, component, follow, os.environ)
@@ -307,106 +378,8 @@ def lesson(name: str | None, lesson: str | None, yes: bool, lang: str | None) ->
     sys.exit(walk.lesson(walk.Wish(lesson, name, not yes and sys.stdin.isatty(), language), os.environ))
 
 
-@cli.group()
-def node() -> None:
-    """Machines that join a cluster, and leave it."""
-
-
-@node.command("join")
-@click.argument("address", required=False, metavar="[ADDRESS[:PORT]]")
-@click.option("--token", default=None, help="The token; better: PANAL_TOKEN in the environment, or --token-file.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="A file that holds the token.")
-@click.option("--discovery-token-ca-cert-hash", "pin", metavar="sha256:HASH", help="The hash of the cluster's CA.")
-@click.option("--node-name", default=None, help="The node's name: by default this machine's.")
-@click.option("--name", default=None, metavar="NAME", help="What the cluster is called on this machine.  [panal]")
-def node_join(
-    address: str | None,
-    token: str | None,
-    token_file: Path | None,
-    pin: str | None,
-    node_name: str | None,
-    name: str | None,
-) -> None:
-    """Make this machine a node of the cluster at ADDRESS, or of the one that announces itself in this network.
-
-    An ordinary user can do it; nothing of the machine's own network is changed. The line to use is what
-    `panal token create` prints on the machine with the control plane.
-    """
-    from .node.join import Wish, hide_token, join
-
-    hide_token(sys.argv[1:], os.environ)
-    join(Wish(address, token, token_file, pin, node_name, name), os.environ)
-
-
-@node.command("start")
-@click.argument("address", required=False, metavar="[ADDRESS[:PORT]]")
-@click.option("--name", default=None, metavar="NAME", help="What the cluster is called on this machine.  [panal]")
-def node_start(address: str | None, name: str | None) -> None:
-    """Be the node again that this machine was before it was restarted: no token is needed.
-
-    ADDRESS: where the control plane is now, if that has moved. At every start of the machine, for an ordinary user:
-
-    \b
-        (crontab -l; echo '@reboot panal node start') | crontab -
-    """
-    from .node.join import start
-
-    start(address, name, os.environ)
-
-
-@node.command("ls")
-@NAME
-def node_ls(name: str | None) -> None:
-    """Show the cluster's nodes, and which are on other machines."""
-    from .node.members import show
-
-    show(name, os.environ)
-
-
-@node.command("rm")
-@NAME
-@click.argument("node", metavar="NODE", shell_complete=completion.nodes)
-@click.option("--timeout", type=click.FloatRange(0, 3600), default=30.0, help="Seconds its pods have to leave.  [30]")
-def node_rm(name: str | None, node: str, timeout: float) -> None:
-    """Remove a machine: its pods go elsewhere, its certificates are refused from then on."""
-    from .node.members import remove
-
-    remove(node, name, timeout, os.environ)
-
-
-@cli.group()
-def token() -> None:
-    """The tokens by which other machines join a cluster that was started with `panal up --listen`."""
-
-
-@token.command("create")
-@NAME
-@click.option("--ttl", default="24h", metavar="TIME", help="How long it is good for; 0 is for ever.  [default: 24h]")
-@click.option("--description", default="", help="Words for `panal token list`.")
-def token_create(name: str | None, ttl: str, description: str) -> None:
-    """Make a token and print the line that joins a machine with it."""
-    from .node.token import create
-
-    create(name, ttl, description, os.environ)
-
-
-@token.command("list")
-@NAME
-def token_list(name: str | None) -> None:
-    """Show the tokens' ids and until when they are good."""
-    from .node.token import show
-
-    show(name, os.environ)
-
-
-@token.command("delete")
-@NAME
-@click.argument("token", metavar="ID")
-def token_delete(name: str | None, token: str) -> None:
-    """Take a token back. Machines that have joined with it stay."""
-    from .node.token import delete
-
-    delete(name, token, os.environ)
+cli.add_command(node)
+cli.add_command(token)
 
 
 @cli.command()
