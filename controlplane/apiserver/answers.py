@@ -47,15 +47,22 @@ def failure(error: StatusError) -> Answer:
     return Answer(orjson.dumps(error.status()), error.code, headers=headers)
 
 
-async def response(answer: Answer, *, media: str, gzip_accepted: bool) -> web.Response:
-    """The HTTP response. An object in JSON is turned into YAML or protobuf if the client asked for that."""
+async def response(
+    answer: Answer, *, media: str, gzip_accepted: bool, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """The HTTP response. An object in JSON is turned into YAML or protobuf if the client asked for that.
+
+    `headers` are those of the request's flow.
+    """
     body, content_type = answer.body, answer.content_type
     if media != JSON and body and content_type.partition(";")[0] == JSON:
         if len(body) < GZIP_FROM:
             body, content_type = _in_media(body, content_type, media)
         else:  # long lists take a while: other requests go on meanwhile
             body, content_type = await asyncio.to_thread(_in_media, body, content_type, media)
-    headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private", **answer.headers}
+    headers = {
+        "Content-Type": content_type, "Cache-Control": "no-cache, private", **(headers or {}), **answer.headers,
+    }  # fmt: skip
     if gzip_accepted and len(body) >= GZIP_FROM and "Content-Encoding" not in headers:
         body = await asyncio.to_thread(gzip.compress, body, 1)
         headers["Content-Encoding"] = "gzip"

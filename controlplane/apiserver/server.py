@@ -1,6 +1,7 @@
 """The HTTP side: one coroutine takes a request from its bytes to its answer, the same way for all of them.
 
-parse -> authenticate (and act as somebody else, where asked and allowed) -> authorize -> find the handler -> answer;
+parse -> authenticate (and act as somebody else, where asked and allowed) -> classify -> authorize -> find the handler
+-> answer;
 every StatusError becomes a Status object, and whatever else goes wrong is logged and answered 500 without its details.
 """
 
@@ -15,7 +16,7 @@ from aiohttp import web
 from panal import resources
 from panal.errors import MethodNotSupported, NotFound, StatusError
 
-from . import answers, discovery, handlers, impersonation, inflight, metricsapi, reviews, streams, subresources
+from . import answers, discovery, handlers, impersonation, inflight, keys, metricsapi, reviews, streams, subresources
 from .answers import Answer
 from .authn import User, from_certificate
 from .authz import Attributes
@@ -23,6 +24,7 @@ from .clock import timestamp
 from .connections import Connection
 from .context import Call, Parts
 from .custom.resource import CustomResource
+from .flowcontrol import FlowControl
 from .handlers import Handler
 from .inflight import Places
 from .measured import labels_of
@@ -32,6 +34,8 @@ from .request import Query, Target, parse
 
 _log = logging.getLogger(__name__)
 
+_SCHEMAS = resources.resource("flowschemas")
+_LEVELS = resources.resource("prioritylevelconfigurations")
 _UNKNOWN = Target("get", "")
 """Of a request whose path leads nowhere."""
 
@@ -44,6 +48,8 @@ class Application:
         self._address = address
         options = parts.options
         self._places = Places(options.max_requests_inflight, options.max_mutating_requests_inflight)
+        shelves = (parts.cache.shelf(keys.location(each)) for each in (_SCHEMAS, _LEVELS))
+        self._flows = FlowControl(*shelves)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.perf_counter()
@@ -69,7 +75,8 @@ class Application:
         accepted = request.headers.get("Accept", "")
         if "yaml" in accepted or "protobuf" in accepted:
             media = _media(request)
-        return await answers.response(answer, media=media, gzip_accepted="gzip" in encodings)
+        more = request.get("flow", {})
+        return await answers.response(answer, media=media, gzip_accepted="gzip" in encodings, headers=more)
 
     def _count(self, request: web.BaseRequest, target: Target, code: int, seconds: float | None, size: int) -> None:
         media = request.headers.get("Content-Type", "") if target.verb == "patch" else ""
@@ -78,6 +85,10 @@ class Application:
     async def _answer(self, request: web.BaseRequest, target: Target, query: Query) -> Answer | web.StreamResponse:
         user = self._authenticate(request)
         of = inflight.kind(target)
+        exempt = False
+        if of or target.verb == "watch":
+            flow = self._flows.flow(user, target)
+            request["flow"], exempt = flow.headers, flow.exempt
         if not of:
             labels = labels_of(target)
             self._parts.measured.long_running(labels, 1)
@@ -85,7 +96,7 @@ class Application:
                 return await self._allowed(request, target, query, user)
             finally:
                 self._parts.measured.long_running(labels, -1)
-        if not self._places.enter(of, user):
+        if not self._places.enter(of, exempt):
             self._parts.measured.refused(labels_of(target))
             return inflight.refused()
         try:

@@ -229,7 +229,9 @@ async def _send(
     limit: float,
 ) -> web.StreamResponse:
     loop = asyncio.get_running_loop()
-    response = web.StreamResponse(headers={"Content-Type": watch.content_type, "Cache-Control": "no-cache, private"})
+    response = web.StreamResponse(
+        headers={"Content-Type": watch.content_type, "Cache-Control": "no-cache, private", **request.get("flow", {})}
+    )
     response.enable_chunked_encoding()
     await response.prepare(request)
     deadline = loop.time() + limit

@@ -81,6 +81,22 @@ async def test_who_finds_no_place_is_told_to_come_again(own: ApiServer) -> None:
     assert 'apiserver_request_terminations_total{verb="POST",dry_run="",group="",version="v1"' in told
 
 
+async def test_an_answer_tells_its_flow(api: Api, target: Target) -> None:
+    flows = "/apis/flowcontrol.apiserver.k8s.io/v1"
+    schema, level = "X-Kubernetes-Pf-Flowschema-Uid", "X-Kubernetes-Pf-Prioritylevel-Uid"
+    schemas, levels = [
+        {item["metadata"]["uid"]: item["metadata"]["name"] for item in (await api.get(f"{flows}/{each}")).body["items"]}
+        for each in ("flowschemas", "prioritylevelconfigurations")
+    ]
+    answer = (await api.get(MAPS)).ok()
+    assert answer.headers[schema] in schemas
+    assert answer.headers[level] in levels
+    refused = await api.get(MAPS, **{"Impersonate-User": "jane"})
+    assert (refused.status, schemas[refused.headers[schema]]) == (403, "global-default")
+    async with api.watch(f"{MAPS}?timeoutSeconds=1") as events:
+        assert events.answer.headers[schema] == answer.headers[schema]
+
+
 async def test_a_watcher_that_does_not_read_is_dropped_and_the_others_see_everything(own: ApiServer) -> None:
     async with running(own, ("admin", "system:masters")) as (admin,):
         await admin.create(MAPS, {"metadata": {"name": "a"}})
