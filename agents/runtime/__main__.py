@@ -147,6 +147,7 @@ def _place(node: NodeConfig, paths: ClusterPaths, space: Space) -> Place:
         which=lambda program: tools.which(program, os.environ),
         exits=paths.root / "exits.jsonl",
         added=lambda ref: added.find(added.folder(Path(node.home).parent.parent), ref),
+        own_root=node.runtime == "namespaces",
         unpacked=_unpacked() if node.runtime == "namespaces" else None,
         cgroups=Cgroups(name(node.home)) if os.geteuid() == 0 and not machine.in_user_namespace() else None,
     )

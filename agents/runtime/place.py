@@ -23,6 +23,9 @@ _FILL_PATIENCE = 30.0
 """Seconds that a program may take to lay out its commands."""
 
 
+_SHELL = "sh"
+
+
 @dataclass(frozen=True)
 class Place:
     node: Space
@@ -33,6 +36,8 @@ class Place:
     cgroups: Cgroups | None = None
     added: Callable[[str], ImageSpec | None] = lambda ref: None
     """The image that the user added under this full reference."""
+    own_root: bool = False
+    """Whether containers have a root of their own, in which /bin/sh can be another program than the machine's."""
     unpacked: str | None = None
     """Where programs lie that containers see in /usr; see `machine.View.unpacked`."""
 
@@ -70,8 +75,11 @@ class Store:
         """The container with its image's commands among its mounts."""
         if not record.image.toolbox:
             return record
-        commands = Mount("/usr/local/bin", str(self._toolbox(record.image)), readonly=True)
-        config = dataclasses.replace(record.config, mounts=(commands, *record.config.mounts))
+        folder = self._toolbox(record.image)
+        commands = [Mount("/usr/local/bin", str(folder), readonly=True)]
+        if self._place.own_root and (folder / _SHELL).exists():  # the machine's is another, whose words differ
+            commands.append(Mount("/bin/sh", str(folder / _SHELL), readonly=True))
+        config = dataclasses.replace(record.config, mounts=(*commands, *record.config.mounts))
         return dataclasses.replace(record, config=config)
 
     def _toolbox(self, image: ImageSpec) -> Path:

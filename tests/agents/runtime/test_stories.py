@@ -342,6 +342,17 @@ async def test_busyboxs_own_programs(node: Node) -> None:
     assert node.output(container).count("BusyBox") == 2
 
 
+@pytest.mark.skipif(
+    not os.environ.get("CI") and shutil.which("busybox") is None, reason="needs busybox; CI must have it"
+)
+async def test_the_shell_of_busybox_is_busyboxs_by_its_path_too(node: Node) -> None:
+    container = await node.run("/bin/sh", "-c", "no-such-word", image="busybox")
+    assert (await node.ended(container)).exit_code == 127
+    if node.kind != "plain":
+        assert node.output(container) == "/bin/sh: no-such-word: not found"
+
+
+
 @pytest.mark.skipif(not os.environ.get("CI") and shutil.which("nginx") is None, reason="needs nginx; CI must have it")
 async def test_nginx_serves_a_page(node: Node) -> None:
     sandbox = await node.pod()
