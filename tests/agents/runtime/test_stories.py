@@ -352,7 +352,6 @@ async def test_the_shell_of_busybox_is_busyboxs_by_its_path_too(node: Node) -> N
         assert node.output(container) == "/bin/sh: no-such-word: not found"
 
 
-
 @pytest.mark.skipif(not os.environ.get("CI") and shutil.which("nginx") is None, reason="needs nginx; CI must have it")
 async def test_nginx_serves_a_page(node: Node) -> None:
     sandbox = await node.pod()
