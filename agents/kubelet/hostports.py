@@ -1,4 +1,5 @@
-"""`hostPort`: the node listens, and carries each TCP connection to the pod. What is to be carried is decided purely.
+"""`hostPort`: the node listens, and carries each TCP connection and UDP flow to the pod. What is to be carried is
+decided purely; UDP is carried by `hostudp`.
 
 The client's address is the node's for the pod; a restarted kubelet listens again, open connections end with it.
 """
@@ -16,6 +17,7 @@ from panal.addresses import real_port
 
 from . import podspec
 from .admission import ANY
+from .hostudp import Carrier
 from .podspec import Pod
 
 _log = logging.getLogger(__name__)
@@ -29,12 +31,13 @@ _PAUSES = (0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class Forward:
-    """Connections to `address`:`port` of the node go to `target_port` of `target`."""
+    """What comes to `address`:`port` of the node goes to `target_port` of `target`."""
 
     address: str
     port: int
     target: str
     target_port: int
+    protocol: str = "TCP"
 
 
 def forwards(pod: Pod, pod_ip: str, everywhere: str) -> frozenset[Forward]:
@@ -42,10 +45,16 @@ def forwards(pod: Pod, pod_ip: str, everywhere: str) -> frozenset[Forward]:
     if podspec.host_network(pod) or not pod_ip:
         return frozenset()
     return frozenset(
-        Forward(_address(port.get("hostIP"), everywhere), int(port["hostPort"]), pod_ip, int(port["containerPort"]))
+        Forward(
+            _address(port.get("hostIP"), everywhere),
+            int(port["hostPort"]),
+            pod_ip,
+            int(port["containerPort"]),
+            port.get("protocol") or "TCP",
+        )
         for spec in (*podspec.sidecars(pod), *podspec.containers(pod))
         for port in spec.get("ports") or ()
-        if port.get("hostPort") and (port.get("protocol") or "TCP") == "TCP"
+        if port.get("hostPort") and (port.get("protocol") or "TCP") in ("TCP", "UDP")
     )
 
 
@@ -75,16 +84,9 @@ class HostPorts:
 
 
 async def _serve(forward: Forward, failed: Callable[[str], None]) -> None:
-    carrying: set[asyncio.Task[None]] = set()
-
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = tasks.spawn(_carry(forward, reader, writer), name="host port connection")
-        carrying.add(task)
-        task.add_done_callback(carrying.discard)
-
     for pause in (*_PAUSES, None):
         try:
-            server = await asyncio.start_server(accepted, forward.address, real_port(forward.port), backlog=BACKLOG)
+            close = await (_listen_udp(forward) if forward.protocol == "UDP" else _listen_tcp(forward))
             break
         except OSError as error:
             if pause is None:
@@ -94,9 +96,35 @@ async def _serve(forward: Forward, failed: Callable[[str], None]) -> None:
     try:
         await asyncio.get_running_loop().create_future()
     finally:
+        close()
+
+
+async def _listen_udp(forward: Forward) -> Callable[[], None]:
+    """What ends it. Raises OSError."""
+    target = (forward.target, real_port(forward.target_port))
+    loop = asyncio.get_running_loop()
+    address = (forward.address, real_port(forward.port))
+    transport, _ = await loop.create_datagram_endpoint(lambda: Carrier(target), local_addr=address)
+    return transport.abort
+
+
+async def _listen_tcp(forward: Forward) -> Callable[[], None]:
+    """What ends it and what it carries. Raises OSError."""
+    carrying: set[asyncio.Task[None]] = set()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = tasks.spawn(_carry(forward, reader, writer), name="host port connection")
+        carrying.add(task)
+        task.add_done_callback(carrying.discard)
+
+    server = await asyncio.start_server(accepted, forward.address, real_port(forward.port), backlog=BACKLOG)
+
+    def close() -> None:
         server.close()
         for task in list(carrying):
             task.cancel()
+
+    return close
 
 
 async def _carry(forward: Forward, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
