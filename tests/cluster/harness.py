@@ -183,8 +183,8 @@ class Cluster:
 
     def find(self, *words: str) -> psutil.Process:
         """The one process whose command line has all the words."""
-        found = [process for process in self.processes() if all(word in " ".join(_cmdline(process)) for word in words)]
-        assert len(found) == 1, f"{words}: {[_cmdline(process)[:2] for process in found or self.processes()]}"
+        found = [process for process in self.processes() if all(word in " ".join(cmdline(process)) for word in words)]
+        assert len(found) == 1, f"{words}: {[cmdline(process)[:2] for process in found or self.processes()]}"
         return found[0]
 
     def kill(self, *words: str) -> int:
@@ -194,7 +194,7 @@ class Cluster:
         return process.pid
 
 
-def _cmdline(process: psutil.Process) -> list[str]:
+def cmdline(process: psutil.Process) -> list[str]:
     try:
         return [word for word in process.cmdline() if word]
     except psutil.Error:

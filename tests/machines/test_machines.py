@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from cryptography import x509
-from harness import processes_below, until
+from harness import cmdline, processes_below, until
 from lab import Company
 
 from panal.pki import Authority
@@ -19,8 +19,9 @@ FULL = pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="PANAL_TE
 
 
 def _process(folder: Path, title: str) -> psutil.Process:
-    (found,) = [each for each in processes_below(folder) if title in " ".join(each.cmdline()[:1])]
-    return found
+    found = until(lambda: [each for each in processes_below(folder) if title in " ".join(cmdline(each)[:1])])
+    assert len(found) == 1
+    return found[0]
 
 
 def test_pods_services_and_names_reach_each_other_across_machines(company: Company):
@@ -89,6 +90,26 @@ def test_a_machine_that_disappears_comes_back_from_another_address(company: Comp
     company.laptop.plug_cable()
     until(company.is_ready, seconds=60)
     until(lambda: company.both_ways() is None, seconds=60)
+
+
+@FULL
+def test_a_machine_that_sleeps_is_missed_and_goes_on_when_it_wakes_up(company: Company):
+    """A lid is closed: nothing of it runs, and its connections find out when it wakes up."""
+    folder = company.laptop.home / "panal" / "clusters" / "far"
+    restarts = company.cluster.get("pod", "far")["status"]["containerStatuses"][0]["restartCount"]
+    asleep = processes_below(folder)
+    for process in asleep:
+        with contextlib.suppress(psutil.Error):
+            process.suspend()
+    try:
+        until(lambda: not company.is_ready(), seconds=90)
+    finally:
+        for process in asleep:
+            with contextlib.suppress(psutil.Error):
+                process.resume()
+    until(company.is_ready, seconds=60)
+    until(lambda: company.both_ways() is None, seconds=60)
+    assert company.cluster.get("pod", "far")["status"]["containerStatuses"][0]["restartCount"] == restarts
 
 
 @FULL
