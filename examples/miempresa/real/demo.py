@@ -57,7 +57,8 @@ def run(command: list[str], *, shown: list[str], check: bool = True, quiet: bool
     if not quiet:
         say(done.stdout.rstrip("\n"))
     if check and done.returncode:
-        raise SystemExit(f"demo: {shlex.join(shown)} failed with exit code {done.returncode}\n{done.stdout}")
+        output = f"\n{done.stdout}" if quiet else ""
+        raise SystemExit(f"demo: {shlex.join(shown)} failed with exit code {done.returncode}{output}")
     return done.stdout
 
 
@@ -312,14 +313,17 @@ def main() -> int:
     chosen = [name for name in options.stories.split(",") if name]
     if unknown := set(chosen) - set(STORIES):
         parser.error(f"no story is called {', '.join(unknown)}")
-    from panal.command.running import home
+    from panal.command.running import answers, home, paths_of
 
     title("The programs")
     install_programs()
     title("The cluster of the picture")
-    configuration = os.path.relpath(HERE / "cluster.yaml")
-    run([*PANAL, "up", "--name", NAME, "--config", configuration, "--network", "netns"],
-        shown=["panal", "up", "--name", NAME, "--config", configuration])  # fmt: skip
+    if answers(paths_of(NAME, os.environ)):
+        say(f"The cluster {NAME!r} runs already; this goes on with it.")
+    else:
+        configuration = os.path.relpath(HERE / "cluster.yaml")
+        run([*PANAL, "up", "--name", NAME, "--config", configuration, "--network", "netns"],
+            shown=["panal", "up", "--name", NAME, "--config", configuration])  # fmt: skip
     data = home(os.environ) / "miempresa-real"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:  # 0700
