@@ -35,7 +35,13 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def lesson(cluster: Cluster, name: str) -> Iterator[None]:
     """The manifests of a lesson, which bring a namespace of its name; nothing of them stays."""
-    cluster.kubectl("apply", "-f", str(LESSONS / name))
+
+    def applied() -> bool:
+        """A pod is refused as long as its new namespace has no service account; what is there stays as it is."""
+        cluster.kubectl("apply", "-f", str(LESSONS / name))
+        return True
+
+    until(applied)
     try:
         yield
     finally:
