@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .hashing import normal, template_hash
+from .hashing import normal, revision_hash, template_hash
 from .meta import Object, controller_reference, created, name, namespace, spec
 
 HASH = "controller-revision-hash"
@@ -36,7 +36,7 @@ def new_revision(
     owner: Object, api_version: str, kind: str, revision: int, collisions: int | None, *, hash_label: str = HASH
 ) -> Object:
     template = spec(owner).get("template") or {}
-    digest = template_hash(template, collisions)
+    digest = (revision_hash if kind == "StatefulSet" else template_hash)(template, collisions)
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",

@@ -1,15 +1,36 @@
-"""Hashes of templates: upstream's alphabet and length, the same for what means the same."""
+"""Hashes of templates: Kubernetes' own values, and the same for what means the same.
+
+testdata/kubernetes/template-hashes.json is from a Go program with k8s.io/api, apimachinery and utils 0.36.4: JSON read
+into a v1.PodTemplateSpec, and hashed as pkg/controller's ComputeHash and history's HashControllerRevision do.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panal.controlplane.controllers.hashing import SAFE, fnv1a, safe_encode, template_hash
+from panal.controlplane.controllers.hashing import SAFE, fnv1, fnv1a, revision_hash, safe_encode, template_hash
+
+GO = orjson.loads((Path(__file__).parents[2] / "testdata" / "kubernetes" / "template-hashes.json").read_bytes())
+
+
+@pytest.mark.parametrize("said", GO, ids=lambda said: said["pod-template-hash"])
+def test_a_template_has_the_hashes_that_kubernetes_gives_it(said: dict[str, Any]) -> None:
+    template = said["template"]
+    assert template_hash(template) == said["pod-template-hash"]
+    assert template_hash(template, 1) == said["after a collision"]
+    if "revision" in said:
+        assert revision_hash(template) == said["revision"]
 
 
 def test_the_hash_is_fnv_and_its_letters_those_that_spell_no_words() -> None:
     assert (fnv1a(b""), fnv1a(b"a"), fnv1a(b"foobar")) == (0x811C9DC5, 0xE40C292C, 0xBF9CF968)
+    assert (fnv1(b""), fnv1(b"a"), fnv1(b"foobar")) == (0x811C9DC5, 0x050C5D7E, 0x31F0B262)
     assert safe_encode("0123456789") == "456789bcdf"  # as k8s.io/apimachinery's SafeEncodeString
 
 
