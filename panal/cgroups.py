@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
-_CONTROLLERS = ("memory", "cpu", "cpuacct")
+_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids")
 """Those of the first generation that are used; each has a tree of its own there."""
 
 
@@ -29,7 +29,8 @@ def remove(folder: str | os.PathLike[str], root: Path = ROOT) -> None:
         place = tree / "panal" / name(folder)
         if not place.is_dir():
             continue
-        for child in [*place.iterdir(), place, place.parent]:
+        below = [Path(path) for path, _, _ in os.walk(place, topdown=False)]
+        for child in [*below, place.parent]:
             with contextlib.suppress(OSError):
                 child.rmdir()
 

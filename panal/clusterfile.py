@@ -243,7 +243,7 @@ class _Reader(Fields):
         )
 
     def _node(self, item: Section, path: str, pod_cidr: str, control_plane: bool) -> NodeSpec:
-        self.known(item, path, ("name", "address", "cpu", "memory", "pods", "controlPlane", "labels"))
+        self.known(item, path, ("name", "address", "cpu", "memory", "pods", "podPidsLimit", "controlPlane", "labels"))
         labels = self.mapping(item, "labels", path)
         for key, value in labels.items():
             if not _is_label(key, value):
@@ -256,6 +256,7 @@ class _Reader(Fields):
             cpu=self.quantity(item, "cpu", path, "4"),
             memory=self.quantity(item, "memory", path, "10Gi"),
             pods=self.number(item, "pods", path, 1, 10000, 110),
+            pod_pids_limit=self.number(item, "podPidsLimit", path, -1, 4194304, -1),
             control_plane=control_plane,
             labels=dict(labels),
         )

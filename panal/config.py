@@ -31,6 +31,8 @@ class NodeSpec:
     cpu: str = "4"
     memory: str = "10Gi"
     pods: int = 110
+    pod_pids_limit: int = -1
+    """Processes and threads of one pod at most (kubelet's podPidsLimit); -1 for no limit."""
     control_plane: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 

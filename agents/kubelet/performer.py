@@ -103,7 +103,8 @@ class Performer:
             for words in unsupported(pod):
                 shared.event(pod, "Warning", "RuntimeLimit", words)
         try:
-            asked = requests.sandbox_config(pod, attempt, names, config.node.name, config.cluster_domain)
+            node = config.node
+            asked = requests.sandbox_config(pod, attempt, names, node.name, config.cluster_domain, node.pod_pids_limit)
             async with shared.turns.turn(Stage.SANDBOX):
                 await shared.runtime.run_sandbox(asked)
             await shared.view.refresh()

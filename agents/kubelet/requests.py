@@ -43,7 +43,9 @@ def seen_hostname(pod: Pod, node_name: str, cluster_domain: str) -> str:
     return full
 
 
-def sandbox_config(pod: Pod, attempt: int, resolv: Resolv, node_name: str, cluster_domain: str = "") -> SandboxConfig:
+def sandbox_config(
+    pod: Pod, attempt: int, resolv: Resolv, node_name: str, cluster_domain: str = "", pids_limit: int = -1
+) -> SandboxConfig:
     """Raises ConfigError where the pod's name is too long for its processes."""
     spec = pod["spec"]
     short = hostname(pod, node_name)
@@ -61,6 +63,7 @@ def sandbox_config(pod: Pod, attempt: int, resolv: Resolv, node_name: str, clust
         dns_searches=resolv.searches,
         dns_options=resolv.options,
         host_aliases=[(item["ip"], list(item.get("hostnames") or ())) for item in spec.get("hostAliases") or ()],
+        pids_limit=pids_limit if pids_limit > 0 else None,
         labels={**(pod["metadata"].get("labels") or {}), **_pod_labels(pod)},
     )
 

@@ -170,6 +170,7 @@ def configuration(config: NodeConfig) -> dict[str, Any]:
         "clusterDNS": [config.cluster_dns],
         "podCIDR": config.node.pod_cidr,
         "maxPods": config.node.pods,
+        "podPidsLimit": config.node.pod_pids_limit,
         "nodeLeaseDurationSeconds": LEASE_SECONDS,
         "nodeStatusReportFrequency": f"{STATUS_SECONDS // 60:.0f}m0s",
         "syncFrequency": f"{RESYNC_SECONDS // 60:.0f}m0s",

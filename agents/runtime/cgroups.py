@@ -1,7 +1,8 @@
 """Limits by cgroups, v1 or v2, where this process may write them: as the machine's root.
 
-Folders are `panal/CLUSTER/CONTAINER` below each controller (`panal.cgroups`). Elsewhere limits are kept by
-`watchdog`, and a warning says so.
+Folders are `panal/CLUSTER/CONTAINER` below each controller (`panal.cgroups`). How many processes a pod may have is kept
+by a folder that its containers share, `panal/CLUSTER/SANDBOX`: of the controller `pids`, or above theirs. Elsewhere
+limits are kept by `watchdog`, and a warning says so.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from pathlib import Path
 
 from panal.cgroups import ROOT
 
-from .contract import ContainerConfig
+from .contract import ContainerConfig, SandboxConfig
 
 _PERIOD = 100_000
 """Microseconds, the kernel's default."""
 
 
-def limits(config: ContainerConfig) -> bool:
+def limits(config: ContainerConfig, sandbox: SandboxConfig | None = None) -> bool:
     """Whether the container must be kept within something. Requests alone aren't worth it: entering a cgroup takes
     the kernel longer than all the rest of a start."""
-    return config.memory_limit is not None or config.cpu_limit_milli is not None
+    together = sandbox is not None and sandbox.pids_limit is not None
+    return together or config.memory_limit is not None or config.cpu_limit_milli is not None
 
 
 class Cgroups:
@@ -31,27 +33,36 @@ class Cgroups:
         self._cluster, self._root = cluster, root
         self.unified = (root / "cgroup.controllers").exists()
 
-    def available(self) -> bool:
-        places = [self._root] if self.unified else [self._root / "memory", self._root / "cpu"]
+    def available(self, *, pids: bool = False) -> bool:
+        names = ["memory", "cpu", *(["pids"] if pids else [])]
+        places = [self._root] if self.unified else [self._root / name for name in names]
         return all(os.access(place, os.W_OK) and (place / "cgroup.procs").exists() for place in places)
 
-    def create(self, container_id: str, config: ContainerConfig) -> tuple[str, ...]:
-        """Make the container's cgroups and return their folders. Raises OSError."""
+    def create(self, container_id: str, config: ContainerConfig, pod: tuple[str, int] | None = None) -> tuple[str, ...]:
+        """Make the container's cgroups and return their folders; `pod` is its sandbox's id and limit of processes.
+
+        Raises OSError."""
         if self.unified:
-            return (self._create_unified(container_id, config),)
-        made = [("memory", _memory_v1(config)), ("cpu", _cpu_v1(config)), ("cpuacct", {})]
+            return (self._create_unified(container_id, config, pod),)
+        made = [("memory", _memory_v1(config)), ("cpu", _cpu_v1(config)), ("cpuacct", {})] if limits(config) else []
         folders = []
+        if pod is not None:
+            place = self._root / "pids" / "panal" / self._cluster / pod[0]
+            folders.append(_make(place, {"pids.max": str(pod[1])}))
         for controller, values in made:
             if (self._root / controller).is_dir():
                 folders.append(_make(self._root / controller / "panal" / self._cluster / container_id, values))
         return tuple(folders)
 
-    def _create_unified(self, container_id: str, config: ContainerConfig) -> str:
+    def _create_unified(self, container_id: str, config: ContainerConfig, pod: tuple[str, int] | None) -> str:
+        controllers = "+memory +cpu" if pod is None else "+memory +cpu +pids"
         folder = self._root
-        for name in ("panal", self._cluster):
-            (folder / "cgroup.subtree_control").write_text("+memory +cpu")
+        for name in ("panal", self._cluster, *([pod[0]] if pod is not None else [])):
+            (folder / "cgroup.subtree_control").write_text(controllers)
             folder = folder / name
             folder.mkdir(exist_ok=True)
+        if pod is not None:
+            (folder / "pids.max").write_text(str(pod[1]))
         (folder / "cgroup.subtree_control").write_text("+memory +cpu")
         return _make(folder / container_id, _values_v2(config))
 
@@ -105,8 +116,8 @@ def oom_killed(folders: tuple[str, ...]) -> bool:
 
 
 def remove(folders: tuple[str, ...]) -> None:
-    """Remove the container's cgroups, and the cluster's when they were the last."""
+    """Remove the container's cgroups, and the pod's and the cluster's when they were the last."""
     for folder in folders:
-        for place in (Path(folder), *list(Path(folder).parents)[:2]):
+        for place in (Path(folder), *list(Path(folder).parents)[:3]):
             with contextlib.suppress(OSError):
                 place.rmdir()

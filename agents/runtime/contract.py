@@ -39,6 +39,8 @@ class SandboxConfig:
     dns_searches: Sequence[str] = ()
     dns_options: Sequence[str] = ()
     host_aliases: Sequence[tuple[str, Sequence[str]]] = ()
+    pids_limit: int | None = None
+    """Processes and threads of all its containers together."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -228,7 +228,7 @@ class Engine:
                 raise RuntimeFailure(f"container {container_id} is {record.state}, not created")
             if not sandbox.ready:
                 raise RuntimeFailure(f"sandbox {sandbox.id} is not running")
-            notes = launch.limit(record, self._place.cgroups)
+            notes = launch.limit(sandbox, record, self._place.cgroups)
             try:
                 life, warnings = await self._launcher.launch(sandbox, record, self._target(record))
             except SpawnFailed as failure:
@@ -362,8 +362,10 @@ class Engine:
 
     def _guard(self, record: ContainerRecord) -> None:
         """Watch a container whose limits no cgroup keeps."""
-        if cgroups.limits(record.config) and not record.cgroups:
-            self._watchdog.watch(record)
+        sandbox = self._sandboxes.get(record.sandbox_id)
+        config = sandbox.config if sandbox is not None else None
+        if cgroups.limits(record.config, config) and not record.cgroups:
+            self._watchdog.watch(record, config.pids_limit if config is not None else None)
 
     def _out_of_memory(self, record: ContainerRecord) -> None:
         record.oom_killed = True

@@ -21,17 +21,19 @@ from .stdio import Stdio
 _log = logging.getLogger(__name__)
 
 
-def limit(record: ContainerRecord, places: Cgroups | None) -> list[str]:
+def limit(sandbox: SandboxRecord, record: ContainerRecord, places: Cgroups | None) -> list[str]:
     """Put limits in force, or say that they aren't."""
-    if not cgroups.limits(record.config):
+    if not cgroups.limits(record.config, sandbox.config):
         return []
+    most = sandbox.config.pids_limit
+    pod = (sandbox.id, most) if most is not None else None
     try:
-        if places is not None and places.available():
-            record.cgroups = places.create(record.id, record.config)
+        if places is not None and places.available(pids=pod is not None):
+            record.cgroups = places.create(record.id, record.config, pod)
             return []
     except OSError as error:
         _log.warning("no cgroup for container %s: %s", record.id, error)
-    return list(watchdog.notes(record.config))
+    return [watchdog.WORDS]
 
 
 def pump(record: ContainerRecord, folder: Path) -> Pump | None:

@@ -2,6 +2,7 @@
 
 Memory: a container whose processes together keep more than its limit (PSS) is killed, as the kernel would (137,
 OOMKilled). CPU: a container that has used more than its share is stopped (SIGSTOP) until its share has caught up.
+Processes: of a pod that has more than it may, the newest are killed, as if they had not been started.
 Nothing runs while no limited container does, and one look a second is enough for those that are far from their limits.
 `Guard` decides, purely; `Watchdog` looks and sends signals.
 """
@@ -13,14 +14,13 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from panal import tasks
 
 from . import processes
-from .contract import ContainerConfig
 from .processes import Process
 from .state import ContainerRecord
 
@@ -71,7 +71,18 @@ class Guard:
 class _Watched:
     record: ContainerRecord
     guard: Guard
+    most: int | None = None
+    """Processes of the whole pod."""
     held: bool = False
+
+
+def surplus(found: Sequence[Process], most: int, first: Collection[int]) -> list[Process]:
+    """Those to end of a pod's processes: the newest beyond its limit, but never a container's `first`. Pure."""
+    extra = len(found) - most
+    if extra <= 0:
+        return []
+    others = [process for process in found if process.pid not in first]
+    return sorted(others, key=lambda process: (process.start, process.pid), reverse=True)[:extra]
 
 
 @dataclass
@@ -83,11 +94,13 @@ class Watchdog:
     _task: asyncio.Task[None] | None = None
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def watch(self, record: ContainerRecord) -> None:
-        """From its start, or from when it was taken up, to `forget`. One that was left stopped goes on."""
+    def watch(self, record: ContainerRecord, most: int | None = None) -> None:
+        """From its start, or from when it was taken up, to `forget`. One that was left stopped goes on.
+
+        `most` is how many processes its pod may have."""
         config = record.config
         cores = config.cpu_limit_milli / 1000 if config.cpu_limit_milli else None
-        self._watched[record.id] = _Watched(record, Guard(config.memory_limit, cores))
+        self._watched[record.id] = _Watched(record, Guard(config.memory_limit, cores), most)
         if cores is not None:
             _signal(self._processes(record), signal.SIGCONT)
         if self._task is None:
@@ -128,11 +141,20 @@ class Watchdog:
             self.condemned(item.record)
             _signal(found, signal.SIGKILL)
             return NEAR
+        crowded = item.most is not None and self._count(item, found, item.most)
         hold = verdict is Verdict.HOLD
         if hold or item.held:
             _signal(found, signal.SIGSTOP if hold else signal.SIGCONT)
         item.held = hold
-        return {Verdict.HOLD: HELD, Verdict.NEAR: NEAR}.get(verdict, CALM)
+        return {Verdict.HOLD: HELD, Verdict.NEAR: NEAR}.get(verdict, HELD if crowded else CALM)
+
+    def _count(self, item: _Watched, mine: list[Process], most: int) -> bool:
+        """Keep the pod within its number of processes; whether it is near it."""
+        pod = [other for other in self._watched.values() if other.record.sandbox_id == item.record.sandbox_id]
+        found = [*mine, *(process for other in pod if other is not item for process in self._processes(other.record))]
+        first = {other.record.pid for other in pod if other.record.pid is not None}
+        _signal(surplus(found, most, first), signal.SIGKILL)
+        return len(found) * 2 > most
 
     def _processes(self, record: ContainerRecord) -> list[Process]:
         """The container's first process and all that descends from it."""
@@ -148,8 +170,3 @@ def _signal(found: Iterable[Process], number: int) -> None:
     for process in found:
         with contextlib.suppress(OSError):
             os.kill(process.pid, number)
-
-
-def notes(config: ContainerConfig) -> Sequence[str]:
-    """What a container is told whose limits are watched."""
-    return [WORDS] if config.memory_limit is not None or config.cpu_limit_milli else []

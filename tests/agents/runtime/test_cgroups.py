@@ -11,7 +11,7 @@ import pytest
 
 from panal.agents.runtime import cgroups
 from panal.agents.runtime.cgroups import Cgroups
-from panal.agents.runtime.contract import ContainerConfig
+from panal.agents.runtime.contract import ContainerConfig, SandboxConfig
 
 LIMITED = ContainerConfig("x", "x", memory_limit=64 << 20, cpu_limit_milli=500, cpu_shares_milli=250)
 
@@ -32,6 +32,26 @@ def test_the_second_generations_files(tmp_path: Path) -> None:
         "cpu.weight": "10",
         "cpu.max": "50000 100000",
     }
+
+
+def test_containers_of_a_pod_share_the_number_of_its_processes(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids")
+    (tmp_path / "cgroup.procs").touch()
+    second = Cgroups("test", tmp_path)
+    for name in ("one", "two"):
+        assert second.create(name, ContainerConfig("x", "x"), ("pod", 30)) == (f"{tmp_path}/panal/test/pod/{name}",)
+    assert (tmp_path / "panal/test/pod/pids.max").read_text() == "30"
+    assert "+pids" in (tmp_path / "panal/test/cgroup.subtree_control").read_text()
+    first_root = tmp_path / "v1"
+    for controller in ("memory", "cpu", "pids"):
+        (first_root / controller).mkdir(parents=True)
+        (first_root / controller / "cgroup.procs").touch()
+    first = Cgroups("test", first_root)
+    assert first.available(pids=True)
+    assert first.create("one", ContainerConfig("x", "x"), ("pod", 30)) == (f"{first_root}/pids/panal/test/pod",)
+    assert (first_root / "pids/panal/test/pod/pids.max").read_text() == "30"
+    assert cgroups.limits(ContainerConfig("x", "x"), SandboxConfig("p", "default", "u", pids_limit=30))
+    assert not cgroups.limits(ContainerConfig("x", "x"), SandboxConfig("p", "default", "u"))
 
 
 def test_without_cgroups_there_are_none(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
 import pytest
 
 from panal.agents.runtime import processes, watchdog
+from panal.agents.runtime.cgroups import Cgroups
 from panal.agents.runtime.watchdog import Guard, Verdict
 
 from .conftest import Node
@@ -37,6 +39,11 @@ def test_what_was_not_used_is_saved_up_for_a_moment_only() -> None:
     assert guard.saved == pytest.approx(0.5 * watchdog.BURST)
 
 
+def by_cgroups(node: Node) -> bool:
+    """Whether the kernel keeps the limits of this runtime's containers."""
+    return node.kind != "user" and os.geteuid() == 0 and Cgroups("x").available(pids=True)
+
+
 EATER = "import time\nkept = []\nwhile True: kept.append(bytearray(b'x' * (4 << 20))); time.sleep(0.01)"
 
 
@@ -44,6 +51,7 @@ async def test_a_container_over_its_memory_is_killed_and_says_why(node: Node) ->
     container = await node.run("python3", "-c", EATER, image="python", memory_limit=64 << 20)
     ended = await node.ended(container)
     assert (ended.exit_code, ended.oom_killed) == (137, True)
+    assert (watchdog.WORDS in ended.warnings) != by_cgroups(node)
 
 
 async def test_a_container_over_its_cpu_is_slowed_down(node: Node) -> None:
@@ -55,6 +63,58 @@ async def test_a_container_over_its_cpu_is_slowed_down(node: Node) -> None:
     used = (await node.runtime.usage(container)).cpu_seconds - before
     assert 0.02 < used / (now - began) < 0.4
     await node.runtime.stop(container, 0)
+
+
+def process(pid: int, start: int) -> processes.Process:
+    return processes.Process(pid, 1, 1, "S", start, 0.0, 0)
+
+
+def test_of_a_pod_with_too_many_processes_the_newest_go_but_never_a_containers_first() -> None:
+    found = [process(7, 10), process(8, 11), process(9, 30), process(3, 20), process(5, 30)]
+    assert watchdog.surplus(found, 5, {7}) == []
+    assert [gone.pid for gone in watchdog.surplus(found, 3, {7})] == [9, 5]
+    assert [gone.pid for gone in watchdog.surplus(found, 1, {7, 9})] == [5, 3, 8]
+
+
+FORKER = """
+import os, time
+made = 0
+for _ in range(60):
+    try:
+        if os.fork() == 0:
+            time.sleep(1000)
+    except OSError as error:
+        print(error.strerror, flush=True)
+        break
+    made += 1
+print("made", flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_a_pod_has_no_more_processes_than_it_may(node: Node) -> None:
+    pod = await node.pod("crowd", pids_limit=20)
+    container = await node.run("python3", "-c", FORKER, image="python", sandbox=pod)
+    await node.said(container, "made")
+    if by_cgroups(node):
+        assert "Resource temporarily unavailable" in node.output(container)
+    assert (watchdog.WORDS in (await node.container(container)).warnings) != by_cgroups(node)
+    async with asyncio.timeout(30):
+        while await alive(node, container) > 20:
+            await node.runtime.sandboxes()
+    assert (await node.container(container)).exit_code is None
+    await node.runtime.remove_sandbox(pod.id)
+
+
+async def alive(node: Node, container: str) -> int:
+    """The container's processes but those that have ended and nobody has waited for."""
+    if node.kind == "plain":
+        pid = (await node.container(container)).pid
+        assert pid is not None
+        return 1 + sum(found.state != "Z" for found in processes.descendants(pid))
+    command = ["sh", "-c", "grep -l 'State:.[^Z]' /proc/[0-9]*/status"]
+    names = (await node.runtime.exec(container, command)).stdout.split()
+    return len(names) - 2  # the command's own
 
 
 async def test_a_container_left_stopped_goes_on_when_the_daemon_is_back(node: Node) -> None:
