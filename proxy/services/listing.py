@@ -14,14 +14,18 @@ from .table import ServiceTable
 def listing(table: ServiceTable, cluster_cidr: str = "") -> Iterator[str]:
     """The lines of the whole table, a Service's chains together."""
     ports = [rules(port, cluster_cidr) for port in sorted(table, key=lambda port: port.name)]
+    spreads = sorted({spread for item in ports for spread in item.spreads})
     yield f"table {TABLE} {{"
     for name, definition in CONTAINERS.items():
-        yield from _container(name, definition, _elements(ports, name))
+        found = [spread.element for spread in spreads] if name == "spreads" else _elements(ports, name)
+        yield from _container(name, definition, found)
     for item in ports:
         for name, definition in item.sets.items():
             yield from _container(name, f"set {definition}", [])
     for name, (hook, body) in BASE_CHAINS.items():
         yield from _chain(name, ([hook] if hook else []) + list(body))
+    for spread in spreads:
+        yield from _chain(spread.name, spread.rules(cluster_cidr))
     for item in ports:
         for name, body in item.chains.items():
             yield from _chain(name, body)

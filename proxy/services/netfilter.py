@@ -28,7 +28,7 @@ _PORTS_AT_ONCE = 100
 
 
 _MANY = 1000
-"""Service ports from which on the memory that nft used for a transaction is worth giving back."""
+"""Changed service ports from which on the memory that nft used for them is worth giving back."""
 
 
 class Netfilter:
@@ -48,10 +48,13 @@ class Netfilter:
         self._former: list[ServicePort] = []
         """What they were, and those that are gone."""
         self._cutting: asyncio.Task[None] | None = None
+        self._changed = 0
+        """Service ports since memory was given back."""
 
     async def apply(self, table: ServiceTable) -> None:
         before, self._applied = self._applied, None
-        self._set_routes(table)
+        if before is None or _other_addresses(before, table):
+            self._set_routes(table)
         if before is None:
             await self._replace(table)
         else:
@@ -108,6 +111,7 @@ class Netfilter:
     def _cut_flows(self, before: ServiceTable, after: ServiceTable) -> None:
         """Begin to; the rules are in force already, and looking through all flows takes the kernel its time."""
         difference = changes(before, after)
+        self._changed += len(difference.applied) + len(difference.removed)
         for port in difference.applied:
             former = before.ports.get(port.name)
             if former is None or may_be_stale(former, port):
@@ -127,7 +131,8 @@ class Netfilter:
                 ports = [present[name] for name in names if name in present]
                 if number := await asyncio.to_thread(cut, ports, removed):
                     _log.info("cut %d flows to endpoints that left", number)
-            if len(self._latest.ports) > _MANY:
+            if self._changed > _MANY:
+                self._changed = 0
                 await asyncio.to_thread(trim_memory)
         except OSError as error:
             _log.warning("flows to endpoints that left can't be cut: %s", error.strerror)
@@ -138,3 +143,16 @@ class Netfilter:
         """Return when no flow is left to be cut."""
         while self._cutting is not None:
             await asyncio.wait([self._cutting])
+
+
+def _other_addresses(before: ServiceTable, after: ServiceTable) -> bool:
+    """Whether the step changes for which addresses a node needs a route: with thousands, most steps don't."""
+    difference = changes(before, after)
+    if difference.removed:
+        return True
+    pairs = ((before.ports.get(port.name), port) for port in difference.applied)
+    return any(was is None or _addresses(was) != _addresses(port) for was, port in pairs)
+
+
+def _addresses(port: ServicePort) -> tuple[str, ...]:
+    return (*port.cluster_ips, *port.external_ips)

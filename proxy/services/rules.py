@@ -1,15 +1,22 @@
 """The kernel's rules for one service port, as nft text; and the frame they hang in.
 
-Pure. Lookups cost the same with one Service and with thousands: verdict maps keyed by address, protocol and port lead
-to the port's own chains. What is here, for nft list table ip panal to be readable:
+Pure. Lookups cost the same with one Service and with thousands, and a change costs the same among thousands: most
+Services are elements only, for a chain more makes every change of chains dearer. What is here, for nft list table ip
+panal to be readable:
 
-    map service-ips        address . protocol . port -> the chain that picks an endpoint
-    map service-nodeports            protocol . port -> the chain for traffic from outside
+    map service-spreads    address . protocol . port -> a mark that says how many endpoints there are
+    map spreads                                 mark -> the chain that counts round so many, which many Services share
+    map service-endpoints-tcp, -udp    address . port . number -> the endpoint
+    map nodeport-spreads, nodeport-endpoints-tcp, -udp          the same without addresses, for traffic from outside
+    map service-ips        address . protocol . port -> a chain of its own: session affinity, policy Local
+    map service-nodeports            protocol . port -> likewise, for traffic from outside
     map no-endpoints, no-endpoint-nodeports          -> reject (or drop, where only other nodes have endpoints)
     map firewall-ips                                 -> loadBalancerSourceRanges
     set hairpins           address . address         -> pods that reached themselves through a Service
 
-Round robin is `numgen inc`. Established connections are conntrack's and know nothing of these rules.
+Round robin is `numgen inc`: a counter for each number of endpoints and each of so many buckets of Services, so that two
+Services hardly ever share one and take each other's turn. Established connections are conntrack's and know nothing of
+these rules.
 """
 
 from __future__ import annotations
@@ -17,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -29,10 +37,34 @@ MASQUERADE_MARK = "0x4000"
 _NAME_LIMIT = 120
 """nf_tables allows 127 characters."""
 
+_BUCKETS = 256
+"""Of Services with equally many endpoints: those of one bucket share a counter."""
+_MASQUERADE, _FROM_NODEPORT, _UDP = 0x4000, 0x8000, 0x2000
+"""Bits of a spread's mark, above the bucket and below the number of endpoints."""
+_MOST = 0xFFFF
+"""Endpoints that a spread's mark can say."""
+
 _SERVICE, _NODEPORT = "ipv4_addr . inet_proto . inet_service", "inet_proto . inet_service"
+_SPREAD = f"meta mark and {0xFFFFFFFF ^ _MASQUERADE:#x} vmap @spreads"
 _TO_LOCAL = "fib daddr type local ip daddr != 127.0.0.0/8"
 
+
+def _numbered(kind: str, protocol: str, number: int) -> str:
+    """The key of an endpoint: nft takes the protocol of a port that it hands on for that of the packet."""
+    return f"{'ip daddr . ' if kind == 'service' else ''}{protocol} dport . numgen inc mod {number}"
+
+
 CONTAINERS: Mapping[str, str] = {
+    "spreads": "map { type mark : verdict; }",
+    "service-spreads": f"map {{ type {_SERVICE} : mark; }}",
+    "nodeport-spreads": f"map {{ type {_NODEPORT} : mark; }}",
+    **{
+        f"{kind}-endpoints-{protocol}": (
+            f"map {{ typeof {_numbered(kind, protocol, 2)} : ip daddr . {protocol} dport; }}"
+        )
+        for kind in ("service", "nodeport")
+        for protocol in ("tcp", "udp")
+    },
     "service-ips": f"map {{ type {_SERVICE} : verdict; }}",
     "service-nodeports": f"map {{ type {_NODEPORT} : verdict; }}",
     "no-endpoints": f"map {{ type {_SERVICE} : verdict; }}",
@@ -47,7 +79,9 @@ BASE_CHAINS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "services": (
         "",
         (
+            f"meta mark set ip daddr . meta l4proto . th dport map @service-spreads {_SPREAD}",
             "ip daddr . meta l4proto . th dport vmap @service-ips",
+            f"{_TO_LOCAL} meta mark set meta l4proto . th dport map @nodeport-spreads {_SPREAD}",
             f"{_TO_LOCAL} meta l4proto . th dport vmap @service-nodeports",
         ),
     ),
@@ -83,20 +117,62 @@ class Element(NamedTuple):
     key: str
 
 
+class Spread(NamedTuple):
+    """A chain that counts round so many endpoints, for all Services of a bucket."""
+
+    number: int
+    bucket: int
+    kind: str
+    """`service` or `nodeport`."""
+    protocol: str
+
+    @property
+    def name(self) -> str:
+        return f"spread-{self.kind}-{self.protocol}-{self.number}-{self.bucket}"
+
+    @property
+    def mark(self) -> int:
+        flags = (_FROM_NODEPORT if self.kind == "nodeport" else 0) | (_UDP if self.protocol == "udp" else 0)
+        return self.number << 16 | flags | self.bucket
+
+    @property
+    def element(self) -> str:
+        """In the map `spreads`."""
+        return f"{self.mark:#010x} : goto {self.name}"
+
+    def rules(self, cluster_cidr: str) -> tuple[str, ...]:
+        """Of the mark only the bit for masquerading is left."""
+        off_cluster = f"ip saddr != {cluster_cidr} jump mark-for-masquerade"
+        key = _numbered(self.kind, self.protocol, self.number)
+        return (
+            f"meta mark set meta mark and {MASQUERADE_MARK}",
+            *((off_cluster,) if cluster_cidr and self.kind == "service" else ()),
+            f"dnat ip addr . port to {key} map @{self.kind}-endpoints-{self.protocol}",
+        )
+
+
 @dataclass(slots=True)
 class Rules:
     """What one service port contributes."""
+
+    spreads: set[Spread] = field(default_factory=set)
+    """Chains that others may need, too."""
 
     sets: dict[str, str] = field(default_factory=dict)
     """name -> definition, which never changes for a name"""
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
     elements: dict[Element, str] = field(default_factory=dict)
-    """element -> verdict; "" in a set"""
+    """element -> what it leads to; "" in a set"""
 
 
 def rules(port: ServicePort, cluster_cidr: str) -> Rules:
     """The chains and elements for this service port on this node."""
     found = Rules()
+    _hairpins(port, found)
+    if is_spread(port):
+        _spread_out(port, found)
+        _firewall(port, _Names(port), found)
+        return found
     chains = _Names(port)
     off_cluster = (f"ip saddr != {cluster_cidr} jump mark-for-masquerade",) if cluster_cidr else ()
     uses_local = port.internal_local or port.external_local
@@ -107,10 +183,46 @@ def rules(port: ServicePort, cluster_cidr: str) -> Rules:
     _internal(port, chains, found)
     _external(port, chains, cluster_cidr, found)
     _firewall(port, chains, found)
+    return found
+
+
+def _hairpins(port: ServicePort, found: Rules) -> None:
     for endpoint in port.endpoints:
         if endpoint.local:
             found.elements[Element("hairpins", f"{endpoint.ip} . {endpoint.ip}")] = ""
-    return found
+
+
+def is_spread(port: ServicePort) -> bool:
+    """Whether it needs no chain of its own."""
+    outside = bool(port.node_port or port.outside_ips)
+    return not (port.affinity_seconds or (port.external_local and outside) or len(port.endpoints) > _MOST)
+
+
+def _spread_out(port: ServicePort, found: Rules) -> None:
+    for ip in port.cluster_ips:
+        _frontend(port, ip, port.internal_endpoints, found, 0)
+    for ip in port.outside_ips:
+        _frontend(port, ip, port.endpoints, found, _MASQUERADE)
+    if port.node_port:
+        _frontend(port, "", port.endpoints, found, _MASQUERADE)
+
+
+def _frontend(port: ServicePort, ip: str, endpoints: tuple[Endpoint, ...], found: Rules, masquerade: int) -> None:
+    """One address of a Service, or its NodePort, and the endpoints behind it."""
+    protocol = port.protocol.lower()
+    kind, number = ("service", port.port) if ip else ("nodeport", port.node_port)
+    address = f"{ip} . " if ip else ""
+    key = f"{address}{protocol} . {number}"
+    if not endpoints:
+        found.elements[Element("no-endpoints" if ip else "no-endpoint-nodeports", key)] = _refusal(port)
+        return
+    bucket = zlib.crc32("/".join(port.name).encode()) % _BUCKETS if len(endpoints) > 1 else 0
+    spread = Spread(len(endpoints), bucket, kind, protocol)
+    found.spreads.add(spread)
+    found.elements[Element(f"{kind}-spreads", key)] = f"{spread.mark | masquerade:#010x}"
+    for index, endpoint in enumerate(endpoints):
+        place = Element(f"{kind}-endpoints-{protocol}", f"{address}{number} . {index}")
+        found.elements[place] = f"{endpoint.ip} . {endpoint.port}"
 
 
 def _internal(port: ServicePort, chains: _Names, found: Rules) -> None:

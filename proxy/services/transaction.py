@@ -5,10 +5,10 @@ Pure. nft applies a whole file or nothing of it, so packets see either the old r
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from .rules import BASE_CHAINS, CONTAINERS, TABLE, Element, Rules, rules
+from .rules import BASE_CHAINS, CONTAINERS, TABLE, Element, Rules, Spread, rules
 from .table import PortName, ServicePort, ServiceTable, changes
 
 
@@ -16,23 +16,35 @@ class Claims:
     """Who wants which element. Two Services may name the same external address and port: the first by name has it."""
 
     def __init__(self) -> None:
-        self._verdicts: dict[Element, dict[PortName, str]] = {}
+        self._verdicts: dict[Element, tuple[PortName, str] | dict[PortName, str]] = {}
+        """With thousands of Services it is nearly always one owner, who is kept without a dict."""
 
     def verdict(self, element: Element) -> str | None:
         """What the element must lead to, or None when nobody wants it."""
         owners = self._verdicts.get(element)
-        return owners[min(owners)] if owners else None
+        if isinstance(owners, dict):
+            return owners[min(owners)]
+        return owners[1] if owners is not None else None
 
     def release(self, owner: PortName, elements: Iterable[Element]) -> None:
         for element in elements:
-            if (owners := self._verdicts.get(element)) is not None:
+            owners = self._verdicts.get(element)
+            if isinstance(owners, dict):
                 owners.pop(owner, None)
-                if not owners:
-                    del self._verdicts[element]
+                if len(owners) == 1:
+                    self._verdicts[element] = next(iter(owners.items()))
+            elif owners is not None and owners[0] == owner:
+                del self._verdicts[element]
 
     def claim(self, owner: PortName, elements: dict[Element, str]) -> None:
         for element, verdict in elements.items():
-            self._verdicts.setdefault(element, {})[owner] = verdict
+            owners = self._verdicts.get(element)
+            if isinstance(owners, dict):
+                owners[owner] = verdict
+            elif owners is None or owners[0] == owner:
+                self._verdicts[element] = (owner, verdict)
+            else:
+                self._verdicts[element] = {owners[0]: owners[1], owner: verdict}
 
 
 class Ruleset:
@@ -45,10 +57,12 @@ class Ruleset:
         self._cidr = cluster_cidr
         self._table = ServiceTable("")
         self._claims = Claims()
+        self._spreads: Counter[Spread] = Counter()
+        """How many service ports need each."""
 
     def replace(self, table: ServiceTable) -> str:
         """Everything anew, whatever the kernel had in `table ip panal` before."""
-        self._table, self._claims = ServiceTable(""), Claims()
+        self._table, self._claims, self._spreads = ServiceTable(""), Claims(), Counter()
         frame = "".join(f"{line}\n" for line in _frame())
         return frame + self.update(table)
 
@@ -72,8 +86,10 @@ class Ruleset:
         rewritten = [name for name, body in new_chains.items() if old_chains.get(name) != body]
         gone = [name for name in old_chains if name not in new_chains]
         gone_elements, added_elements = self._elements(before, after)
+        gone_spreads, added_spreads = self._shared(before, after)
 
         yield from _element_lines("delete", gone_elements)
+        yield from _spread_lines("delete", gone_spreads)
         yield from (f"flush chain {TABLE} {name}" for name in [*rewritten, *gone] if name in old_chains)
         yield from (f"delete chain {TABLE} {name}" for name in _callers_first(gone))
         yield from (f"delete set {TABLE} {name}" for name in old_sets if name not in new_sets)
@@ -81,7 +97,26 @@ class Ruleset:
         yield from (f"add chain {TABLE} {name}" for name in rewritten if name not in old_chains)
         for name in rewritten:
             yield from (f"add rule {TABLE} {name} {rule}" for rule in new_chains[name])
+        for spread in added_spreads:
+            yield f"add chain {TABLE} {spread.name}"
+            yield from (f"add rule {TABLE} {spread.name} {rule}" for rule in spread.rules(self._cidr))
+        yield from _spread_lines("add", added_spreads)
         yield from _element_lines("add", added_elements)
+        yield from (f"flush chain {TABLE} {spread.name}" for spread in gone_spreads)
+        yield from (f"delete chain {TABLE} {spread.name}" for spread in gone_spreads)
+
+    def _shared(self, before: dict[PortName, Rules], after: dict[PortName, Rules]) -> tuple[list[Spread], list[Spread]]:
+        """Spreads that nobody needs any more, and those that somebody needs now; sorted."""
+        touched = {spread for item in [*before.values(), *after.values()] for spread in item.spreads}
+        had = {spread for spread in touched if self._spreads[spread]}
+        for item in before.values():
+            self._spreads.subtract(item.spreads)
+        for item in after.values():
+            self._spreads.update(item.spreads)
+        has = {spread for spread in touched if self._spreads[spread]}
+        for spread in touched - has:
+            del self._spreads[spread]
+        return sorted(had - has), sorted(has - had)
 
     def _elements(
         self, before: dict[PortName, Rules], after: dict[PortName, Rules]
@@ -126,6 +161,11 @@ def _element_lines(verb: str, elements: dict[Element, str]) -> Iterator[str]:
         grouped[element.container].append(text)
     for container, texts in grouped.items():
         yield f"{verb} element {TABLE} {container} {{ {', '.join(texts)} }}"
+
+
+def _spread_lines(verb: str, spreads: list[Spread]) -> Iterator[str]:
+    if spreads:
+        yield f"{verb} element {TABLE} spreads {{ {', '.join(spread.element for spread in spreads)} }}"
 
 
 def _callers_first(names: list[str]) -> list[str]:

@@ -40,6 +40,13 @@ TABLE = ServiceTable(
                 node_port=0,
                 external_local=False,
             ),
+            ServicePort(
+                PortName("default", "mariadb-service", "", "TCP"),
+                ("10.10.1.101",),
+                3307,
+                node_port=30307,
+                endpoints=(Endpoint("10.10.0.9", 3306), Endpoint("10.10.0.73", 3306)),
+            ),
             ServicePort(PortName("kube-system", "kube-dns", "dns", "UDP"), ("10.10.1.10",), 53),
         )
     },
