@@ -70,6 +70,7 @@ bench-pods: setup ## Time pods from create to Scheduled, started and Ready, at 1
 	@.venv/bin/python benchmarks/pods.py
 
 bench-api: setup ## Measure the API server: reads, durable writes, watches, memory with 30,000 pods
+	@./scripts/clients.sh etcd
 	@.venv/bin/python benchmarks/api.py
 
 bench-relay: setup ## Measure pods' traffic between two machines beside HAProxy with TLS

@@ -2,7 +2,7 @@
 
 One real server process over TLS, and clients in this process, which is a program of its own on the other core: raw
 protocols on uvloop, so that the clients cost little beside the server. Every figure is the median of `--rounds` short
-runs, because other load on the machine comes and goes.
+runs, because other load on the machine comes and goes; etcd, where it is (api_etcd.py), is asked in turns with it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -27,6 +28,10 @@ import uvloop
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import api_etcd  # noqa: E402
+from api_etcd import Etcd  # noqa: E402
+
 from tests.controlplane.apiserver.http.conftest import ApiServer, make  # noqa: E402
 
 NAMESPACE = "/api/v1/namespaces/default"
@@ -50,8 +55,11 @@ class Connection(asyncio.Protocol):
         if end < 0 or self._waiter is None:
             return
         at = self._data.find(b"Content-Length: ", 0, end) + 16
-        length = int(self._data[at : self._data.find(b"\r", at)])
-        if len(self._data) >= end + 4 + length:
+        if at == 15:  # in chunks: etcd's longer answers
+            complete = self._data.endswith(b"\r\n0\r\n\r\n")
+        else:
+            complete = len(self._data) >= end + 4 + int(self._data[at : self._data.find(b"\r", at)])
+        if complete:
             status, body = int(self._data[9:12]), bytes(self._data[end + 4 :])
             self._data.clear()
             self._waiter.set_result((status, body))
@@ -116,33 +124,37 @@ class Bench:
         self.context: ssl.SSLContext = server.ssl("bench", "system:masters")
         self._names = iter(range(10**9))
 
-    async def connect(self) -> Connection:
+    async def connect(self, port: int = 0) -> Connection:
         _, made = await asyncio.get_running_loop().create_connection(
-            Connection, "127.0.0.1", self.server.port, ssl=self.context
+            Connection, "127.0.0.1", port or self.server.port, ssl=self.context
         )
         return made
 
-    async def rate(self, clients: int, make_request: Callable[[], bytes], expect: int) -> float:
-        """Answers a second of so many clients, each asking again at once."""
-        connections = [await self.connect() for _ in range(clients)]
-        found = []
+    async def rates(self, clients: int, *sides: tuple[int, Callable[[], bytes], int]) -> list[float]:
+        """Answers a second of so many clients, each asking again at once; of each (port, request, status) in turns."""
+        connections = [[await self.connect(port) for _ in range(clients)] for port, _, _ in sides]
+        found: list[list[float]] = [[] for _ in sides]
         for _ in range(self.rounds):
-            began = time.perf_counter()
-            end = began + self.seconds
-
-            async def one(connection: Connection, end: float = end) -> int:
-                count = 0
-                while time.perf_counter() < end:
-                    status, body = await connection.ask(make_request())
-                    assert status == expect, (status, body[:300])
-                    count += 1
-                return count
-
-            done = await asyncio.gather(*map(one, connections))
-            found.append(sum(done) / (time.perf_counter() - began))
-        for connection in connections:
+            for each, (_, make_request, expect), known in zip(connections, sides, found, strict=True):
+                known.append(await self._rate(each, make_request, expect))
+        for connection in chain.from_iterable(connections):
             connection.close()
-        return statistics.median(found)
+        return [statistics.median(each) for each in found]
+
+    async def _rate(self, connections: Sequence[Connection], make_request: Callable[[], bytes], expect: int) -> float:
+        began = time.perf_counter()
+        end = began + self.seconds
+
+        async def one(connection: Connection) -> int:
+            count = 0
+            while time.perf_counter() < end:
+                status, body = await connection.ask(make_request())
+                assert status == expect, (status, body[:300])
+                count += 1
+            return count
+
+        done = await asyncio.gather(*map(one, connections))
+        return sum(done) / (time.perf_counter() - began)
 
     def new_pod(self) -> bytes:
         return request("POST", PODS, pod(f"p{next(self._names)}", 2400))
@@ -254,22 +266,27 @@ class Bench:
 MERGE = "application/merge-patch+json"
 
 
-async def measure(bench: Bench, pods: int, say: Callable[[str, str, str], None]) -> None:
+async def measure(bench: Bench, etcd: Etcd | None, pods: int, say: Callable[..., None]) -> None:
     setup = await bench.connect()
     await setup.ask(request("POST", f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}}))
     setup.close()
     say("memory, empty", f"{bench.memory():.0f} MiB", "")
+    values = orjson.dumps(pod("p0", 2400))
     for clients in (1, 32):
-        found = await bench.rate(clients, bench.new_pod, 201)
-        say(f"durable pod creates, {clients} clients", f"{found:,.0f}/s", "3,000/s" if clients == 32 else "")
+        beside = [(etcd.port, lambda: etcd.put(values), 200)] if etcd else []
+        found = await bench.rates(clients, (0, bench.new_pod, 201), *beside)
+        target = "3,000/s" if clients == 32 else ""
+        say(f"durable pod creates, {clients} clients", f"{found[0]:,.0f}/s", target, *_rates(found[1:]))
     say("deletecollection of these", f"{await bench.clear():.1f} s", "")
     await bench.fill(1000, 4096)
     say("LIST of 1,000 pods of 4 KiB", f"{await bench.listing():.1f} ms", "14 ms")
     first = bench_name(bench)
     get = request("GET", f"{PODS}/{first}")
     for clients in (1, 32):
-        found = await bench.rate(clients, lambda: get, 200)
-        say(f"pod GETs, {clients} clients", f"{found:,.0f}/s", "12,000/s" if clients == 32 else "")
+        beside = [(etcd.port, lambda: etcd.get(0), 200)] if etcd else []
+        found = await bench.rates(clients, (0, lambda: get, 200), *beside)
+        target = "12,000/s" if clients == 32 else ""
+        say(f"pod GETs, {clients} clients", f"{found[0]:,.0f}/s", target, *_rates(found[1:]))
     turns = iter(range(10**9))
 
     def change() -> bytes:
@@ -277,9 +294,9 @@ async def measure(bench: Bench, pods: int, say: Callable[[str, str, str], None])
         name = f"p{int(first[1:]) + turn % 500}"
         return request("PATCH", f"{PODS}/{name}", {"metadata": {"labels": {"turn": str(turn)}}}, MERGE)
 
-    say("patches, 32 clients", f"{await bench.rate(32, change, 200):,.0f}/s", "")
-    found = [await bench.latency(200) for _ in range(bench.rounds)]
-    middle, slow = (statistics.median(each) for each in zip(*found, strict=True))
+    say("patches, 32 clients", f"{(await bench.rates(32, (0, change, 200)))[0]:,.0f}/s", "")
+    latencies = [await bench.latency(200) for _ in range(bench.rounds)]
+    middle, slow = (statistics.median(each) for each in zip(*latencies, strict=True))
     say("write to watch event at 200/s, p50", f"{middle:.1f} ms", "")
     say("write to watch event at 200/s, p99", f"{slow:.1f} ms", "10 ms")
     for count in (100, 1000):
@@ -287,6 +304,10 @@ async def measure(bench: Bench, pods: int, say: Callable[[str, str, str], None])
     if pods:
         await bench.fill(pods - 1000, 4096)
         say(f"memory, {pods:,} pods of 4 KiB", f"{bench.memory():.0f} MiB", "600 MiB")
+
+
+def _rates(found: Sequence[float]) -> list[str]:
+    return [f"{each:,.0f}/s" for each in found]
 
 
 def bench_name(bench: Bench) -> str:
@@ -322,14 +343,14 @@ def main() -> int:
     load = os.getloadavg()[0]
     print(f"{today}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, "
           f"load average {load:.1f} before, {chosen.rounds} runs of {chosen.seconds:g} s each\n")  # fmt: skip
-    print(f"{'':44}{'measured':>12}{'target':>12}")
+    print(f"{'':44}{'measured':>12}{'target':>12}{'etcd':>12}")
 
-    def say(what: str, found: str, target: str) -> None:
-        print(f"{what:44}{found:>12}{target:>12}", flush=True)
+    def say(what: str, found: str, target: str, etcd: str = "") -> None:
+        print(f"{what:44}{found:>12}{target:>12}{etcd:>12}".rstrip(), flush=True)
 
-    with running() as server:
+    with running() as server, api_etcd.running(server.home, server.home / "pki") as etcd:
         say("ready after", f"{server.ready_after:.2f} s", "")  # type: ignore[attr-defined]
-        work: Awaitable[None] = measure(Bench(server, chosen.seconds, chosen.rounds), chosen.pods, say)
+        work: Awaitable[None] = measure(Bench(server, chosen.seconds, chosen.rounds), etcd, chosen.pods, say)
         uvloop.run(work)  # type: ignore[arg-type]
     return 0
 

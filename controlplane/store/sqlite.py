@@ -15,6 +15,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -103,7 +104,9 @@ class SQLiteStore:
         self._path = folder / "store.db"
         self._lock = lock
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._asked: builtins.list[_Job] = []
+        """What one turn of the loop asks for goes to the writer together: fewer, larger transactions."""
+        self._jobs: queue.SimpleQueue[builtins.list[_Job] | None] = queue.SimpleQueue()
         self._fanout = Fanout()
         self._published = 0
         self._closed = False
@@ -202,6 +205,7 @@ class SQLiteStore:
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         self._jobs.put(None)
         await asyncio.to_thread(self._write_thread.join)
         self._read_thread.shutdown()
@@ -215,22 +219,40 @@ class SQLiteStore:
     def _submit(self, job: _Job) -> None:
         if self._closed:
             raise StoreError("the store is closed")
-        self._jobs.put(job)
+        self._asked.append(job)
+        if len(self._asked) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._asked:
+            self._jobs.put(self._asked)
+            self._asked = []
 
     # The writer thread's part. It owns self._writer and self._revision.
 
     def _write(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            batch = [job]
-            size = _size(job)
-            with suppress(queue.Empty):
-                while len(batch) < BATCH_LIMIT and size < BATCH_BYTES:
-                    if (job := self._jobs.get_nowait()) is None:
-                        self._jobs.put(None)
-                        break
+        while (jobs := self._jobs.get()) is not None:
+            waiting = deque(jobs)
+            while waiting:
+                batch: builtins.list[_Job] = []
+                size = 0
+                while len(batch) < BATCH_LIMIT and size < BATCH_BYTES and (waiting or self._more(waiting)):
+                    job = waiting.popleft()
                     batch.append(job)
                     size += _size(job)
-            self._commit(batch)
+                self._commit(batch)
+
+    def _more(self, waiting: deque[_Job]) -> bool:
+        """Take what has been asked for meanwhile."""
+        try:
+            jobs = self._jobs.get_nowait()
+        except queue.Empty:
+            return False
+        if jobs is None:
+            self._jobs.put(None)
+            return False
+        waiting.extend(jobs)
+        return True
 
     def _commit(self, batch: Sequence[_Job]) -> None:
         before = self._revision

@@ -138,3 +138,12 @@ async def test_writes_that_wait_together_see_each_other(tmp_path: Path) -> None:
         assert (again - gone, (await store.list("/registry/a")).entries[0].value) == (1, b"new")
     finally:
         await store.close()
+
+
+async def test_what_one_turn_of_the_loop_asks_for_is_one_transaction(tmp_path: Path) -> None:
+    store = await SQLiteStore.open(tmp_path)
+    statements: list[str] = []
+    store._writer.set_trace_callback(statements.append)
+    await asyncio.gather(*(store.append(f"/{number}", b"{}", expect=0) for number in range(50)))
+    await store.close()
+    assert statements.count("COMMIT") == 1
