@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..fielderrors import FieldError, bad, forbidden, required
-from . import jsonpath
+from . import jsonpath, structure
 
 Node = dict[str, Any]
 
@@ -51,6 +51,7 @@ def _schema(node: Node, field: str, level: str) -> Iterator[FieldError]:
         yield required(f"{field}.type", _LEVELS[level])
     if level == "root" and node.get("type") not in (None, "", "object"):
         yield bad(f"{field}.type", node["type"], "must be object at the root")
+    yield from structure.node(node, field, root=level == "root")
     if node.get("type") == "array" and not isinstance(node.get("items"), dict):
         yield required(f"{field}.items", "must be specified")
     yield from (forbidden(f"{field}.{name}", f"{name} is not supported") for name in _REFUSED if node.get(name))

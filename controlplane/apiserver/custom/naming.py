@@ -37,7 +37,7 @@ def reviewed(definition: Object, others: Iterable[Object], now: str) -> Object:
             said = ("False", "NotAccepted", "not all names are accepted")
         conditions = with_condition(conditions, "Established", *said, now)
     if is_protected(definition["spec"]["group"]):
-        conditions = with_condition(conditions, "KubernetesAPIApprovalPolicyConformant", *_approval(definition), now)
+        conditions = with_condition(conditions, "KubernetesAPIApprovalPolicyConformant", *approval(definition), now)
     return {**status, "conditions": conditions, "acceptedNames": names}
 
 
@@ -87,7 +87,8 @@ def _short_names(wanted: Object, accepted: Object, resources: set[str], names: O
     return None
 
 
-def _approval(definition: Object) -> tuple[str, str, str]:
+def approval(definition: Object) -> tuple[str, str, str]:
+    """Status, reason and message of the condition that says whether the project approves."""
     value = (definition["metadata"].get("annotations") or {}).get(APPROVAL, "")
     if not value:
         words = (

@@ -155,7 +155,10 @@ class PersistentVolumeStrategy(Checked):
 
 class PersistentVolumeClaimStrategy(Checked):
     table = Checks(
-        fill=defaults.persistent_volume_claim, check=persistent.persistent_volume_claim, update=persistent.claim_update
+        fill=defaults.persistent_volume_claim,
+        check=persistent.persistent_volume_claim,
+        update=persistent.claim_update,
+        status=persistent.claim_status,
     )
 
     def empty_status(self, obj: Object) -> Any:

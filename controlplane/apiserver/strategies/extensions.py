@@ -7,7 +7,7 @@ from typing import Any
 from ..defaults import others as defaults
 from ..fielderrors import FieldError, bad
 from ..strategy import Object, RequestContext
-from ..validation import extensions, meta
+from ..validation import customresources, extensions, meta
 from .checked import Checks, Strict
 
 
@@ -51,17 +51,15 @@ class CustomResourceDefinitionStrategy(Strict):
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
         from ..custom import definitions
 
-        return extensions.custom_resource_definition(obj) + definitions.check(obj)
+        return customresources.definition(obj) + definitions.check(obj) + customresources.new(obj)
 
     def _validate_update(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
-        errors = self._validate(ctx, obj) if obj["spec"] != old["spec"] else []
-        now, was = obj["spec"], old["spec"]
-        conditions = (old.get("status") or {}).get("conditions") or ()
-        if any(each["type"] == "Established" and each["status"] == "True" for each in conditions):
-            errors += meta.immutable(now.get("scope"), was.get("scope"), "spec.scope")
-            errors += meta.immutable(now["names"].get("kind"), was["names"].get("kind"), "spec.names.kind")
-        errors += meta.immutable(now.get("group"), was.get("group"), "spec.group")
-        return errors + meta.immutable(now["names"].get("plural"), was["names"].get("plural"), "spec.names.plural")
+        from ..custom import definitions
+
+        errors = customresources.update(obj, old)
+        return (
+            errors if obj["spec"] == old["spec"] else customresources.definition(obj) + definitions.check(obj) + errors
+        )
 
 
 class APIServiceStrategy(Strict):

@@ -25,7 +25,11 @@ class CSINodeStrategy(Strict):
 
 
 class VolumeAttachmentStrategy(Strict):
-    table = Checks(check=storage.volume_attachment, update=storage.volume_attachment_update)
+    table = Checks(
+        check=storage.volume_attachment,
+        update=storage.volume_attachment_update,
+        status=lambda new, old: storage.volume_attachment(new),
+    )
 
 
 class StorageCapacityStrategy(Checked):

@@ -12,7 +12,7 @@ from ..defaults import pods as pod_defaults
 from ..defaults import workloads as defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
-from ..validation import autoscaling, disruption, jobs, statuses
+from ..validation import autoscaling, disruption, jobs, jobstatus, statuses
 from ..validation import workloads as validation
 from .checked import Checked, Checks
 from .converting import Converting
@@ -168,6 +168,9 @@ class JobStrategy(_Workload):
         if obj.get("spec") == old.get("spec"):
             return []
         return jobs.job_update(obj, old)
+
+    def _validate_status(self, ctx: RequestContext, obj: Object, old: Object) -> list[FieldError]:
+        return jobstatus.status(obj, old)
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         succeeded = (obj.get("status") or {}).get("succeeded", 0)

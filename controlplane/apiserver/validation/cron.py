@@ -15,9 +15,9 @@ class _Wrong(ValueError):
 
 
 def schedule_error(text: str) -> str:
-    """What is wrong with a schedule; empty for a good one."""
+    """What is wrong with a schedule; empty for a good one. Whether it may name its zone is not decided here."""
     if text.startswith(("TZ=", "CRON_TZ=")):
-        return "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+        text = text.partition(" ")[2].strip()
     if text.startswith("@"):
         if text in _DESCRIPTORS or text.startswith("@every "):
             return ""

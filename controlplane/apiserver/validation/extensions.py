@@ -1,47 +1,11 @@
-"""Checks of what extends the API: definitions of custom resources, and API services."""
+"""Checks of what extends the API from outside: API services."""
 
 from __future__ import annotations
 
 from panal import formats
 
-from ..fielderrors import FieldError, bad, duplicate, not_supported, required
+from ..fielderrors import FieldError, bad, required
 from .checks import Object
-
-
-def custom_resource_definition(obj: Object) -> list[FieldError]:
-    spec, name = obj.get("spec") or {}, obj["metadata"].get("name", "")
-    names = spec.get("names") or {}
-    errors: list[FieldError] = []
-    if name != f"{names.get('plural', '')}.{spec.get('group', '')}":
-        errors.append(bad("metadata.name", name, 'must be spec.names.plural+"."+spec.group'))
-    group = spec.get("group", "")
-    if not group:
-        errors.append(required("spec.group"))
-    elif len(group.split(".")) < 2:
-        errors.append(bad("spec.group", group, "should be a domain with at least one dot"))
-    else:
-        errors += [bad("spec.group", group, text) for text in formats.subdomain_name(group)]
-    if spec.get("scope") not in ("Cluster", "Namespaced"):
-        errors.append(not_supported("spec.scope", spec.get("scope", ""), ("Cluster", "Namespaced")))
-    versions = spec.get("versions") or ()
-    seen: set[str] = set()
-    for index, version in enumerate(versions):
-        where = f"spec.versions[{index}]"
-        found = version.get("name", "")
-        errors += [bad(f"{where}.name", found, text) for text in formats.label_name_1035(found)]
-        if found in seen:
-            errors.append(duplicate(f"{where}.name", found))
-        seen.add(found)
-        if not (version.get("schema") or {}).get("openAPIV3Schema"):
-            errors.append(required(f"{where}.schema.openAPIV3Schema"))
-    if sum(1 for version in versions if version.get("storage")) != 1:
-        words = "must have exactly one version marked as storage version"
-        errors.append(bad("spec.versions", list(versions), words))
-    for key in ("plural", "kind"):
-        if not names.get(key):
-            errors.append(required(f"spec.names.{key}"))
-    return errors
-
 
 _GROUP_PRIORITY, _VERSION_PRIORITY = 20_000, 1000
 

@@ -32,7 +32,7 @@ def network_policy(obj: Object) -> list[FieldError]:
         return errors
     for index, kind in enumerate(kinds):
         if kind not in ("Ingress", "Egress"):
-            errors.append(not_supported(f"spec.policyTypes[{index}]", kind, ("Egress", "Ingress")))
+            errors.append(not_supported(f"spec.policyTypes[{index}]", kind, ("Ingress", "Egress")))
     return errors
 
 

@@ -179,6 +179,17 @@ def claim_update(new: Object, old: Object) -> list[FieldError]:
     return errors
 
 
+def claim_status(new: Object, old: Object) -> list[FieldError]:
+    """What a claim has got, and what it is getting."""
+    status = new.get("status") or {}
+    return [
+        bad(f"status.{kind}[{key}]", int(parse(value)), "must be a valid resource quantity")
+        for kind in ("capacity", "allocatedResources")
+        for key, value in sorted((status.get(kind) or {}).items())
+        if parse(value) < 0
+    ]
+
+
 def _storage(spec: Object) -> str | None:
     found: str | None = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     return found

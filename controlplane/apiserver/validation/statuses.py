@@ -41,7 +41,7 @@ def status(kind: str, new: Object, old: Object) -> list[FieldError]:
     replicas = found.get("replicas") or 0
     for key in _OF_ALL.get(kind, ()):
         if (found.get(key) or 0) > replicas:
-            errors.append(bad(f"status.{key}", found[key], "cannot be greater than status.replicas"))
+            errors.append(bad(f"status.{key}", found.get(key) or 0, "cannot be greater than status.replicas"))
     ready, available = found.get("readyReplicas") or 0, found.get("availableReplicas") or 0
     if kind in _OF_ALL and available > ready:
         of = "status.readyReplicas" if kind == "StatefulSet" else "readyReplicas"

@@ -27,7 +27,9 @@ def configuration(obj: Object) -> list[FieldError]:
     errors: list[FieldError] = []
     names: set[str] = set()
     for hook, where in items(obj.get("webhooks"), "webhooks"):
-        errors += _webhook(hook, where) + _review_versions(hook, f"{where}.admissionReviewVersions")
+        errors += _webhook(hook, where) + review_versions(
+            list(hook.get("admissionReviewVersions") or ()), f"{where}.admissionReviewVersions"
+        )
         name = hook.get("name", "")
         if name and name in names:
             errors.append(duplicate(f"{where}.name", name))
@@ -52,7 +54,7 @@ def _webhook(hook: Object, where: str) -> list[FieldError]:
         errors += label_selector(hook.get(key), f"{where}.{key}")
     reinvoked = hook.get("reinvocationPolicy")
     errors += optional_choice(reinvoked, f"{where}.reinvocationPolicy", REINVOCATION_POLICIES)
-    errors += _client(hook.get("clientConfig") or {}, f"{where}.clientConfig")
+    errors += client(hook.get("clientConfig") or {}, f"{where}.clientConfig")
     return errors + conditions(hook.get("matchConditions"), f"{where}.matchConditions")
 
 
@@ -66,11 +68,11 @@ def qualified(name: str, field: str) -> list[FieldError]:
     return [] if len(name.split(".")) > 2 else [bad(field, name, words)]
 
 
-def _review_versions(hook: Object, field: str) -> list[FieldError]:
-    found = list(hook.get("admissionReviewVersions") or ())
+def review_versions(found: list[str], field: str, missing: str | None = None) -> list[FieldError]:
+    """The versions of reviews that a webhook understands. `missing` are the words for having none."""
     known = ", ".join(_VERSIONS)
     if not found:
-        return [required(field, f"must specify one of {known}")]
+        return [required(field, f"must specify one of {known}" if missing is None else missing)]
     errors: list[FieldError] = []
     for index, version in enumerate(found):
         if version in found[:index]:
@@ -134,7 +136,8 @@ def _resources(found: list[str], field: str) -> list[FieldError]:
     return errors
 
 
-def _client(client: Object, where: str) -> list[FieldError]:
+def client(client: Object, where: str) -> list[FieldError]:
+    """Where a webhook is."""
     url, service = client.get("url"), client.get("service")
     if (url is None) == (service is None):
         return [required(where, "exactly one of url or service is required")]
