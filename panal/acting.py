@@ -50,6 +50,7 @@ ACTS: dict[str, str] = {
     "customresourcedefinitions.apiextensions.k8s.io": "API server (serves their objects)",
     "resourcequotas": f"{_ADMISSION}, {_CONTROLLERS} (status)",
     "priorityclasses.scheduling.k8s.io": f"{_ADMISSION}, scheduler",
+    "runtimeclasses.node.k8s.io": f"{_ADMISSION}: overhead and scheduling; handlers are not told apart",
     "poddisruptionbudgets.policy": f"API server (evictions), {_CONTROLLERS} (status)",
     "bindings": "API server",
     "componentstatuses": "API server",

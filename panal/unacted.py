@@ -59,7 +59,7 @@ _POD: Final[Tree] = {
     "hostPID": Field("processes of the node are not shown"),
     "hostIPC": Field("the pod has an ipc namespace of its own"),
     "hostUsers": Field("an ordinary user's pods are in a user namespace, root's are not", only=(False,)),
-    "runtimeClassName": Field("there is one runtime a node"),
+    "runtimeClassName": Field("a class' overhead and scheduling count, its handler does not: a node has one"),
     "resourceClaims": Field("no devices are allocated"),
     "securityContext": {
         **_SECURITY,

@@ -24,6 +24,7 @@ from .crilog import Wanted
 from .inotify import Watch
 from .kubelet import RESYNC_SECONDS, Kubelet
 from .metering import Metering
+from .nodelogs import NodeLogs
 from .registration import LEASE_SECONDS, STATUS_SECONDS
 from .streaming import Streaming
 from .worker import Worker
@@ -63,6 +64,7 @@ class Server:
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
         Metering(self._kubelet).register(app.router)
         Streaming(self._kubelet).register(app.router)
+        NodeLogs(self._kubelet.shared.log_folder).register(app.router)
         return app
 
     async def _healthz(self, _: web.Request) -> web.Response:

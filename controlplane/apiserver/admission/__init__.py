@@ -17,6 +17,7 @@ from . import (
     podsecurity,
     priority,
     quota,
+    runtimeclass,
     serviceaccount,
     storageclass,
     storageprotection,
@@ -34,8 +35,14 @@ MUTATING: tuple[Plugin, ...] = (
     ingressclass.admit,
     storageclass.admit,
     storageprotection.admit,
+    runtimeclass.admit,
 )
-VALIDATING: tuple[Plugin, ...] = (limitranger.validate, noderestriction.validate, podsecurity.validate)
+VALIDATING: tuple[Plugin, ...] = (
+    limitranger.validate,
+    noderestriction.validate,
+    podsecurity.validate,
+    runtimeclass.validate,
+)
 LAST: tuple[Plugin, ...] = (quota.validate,)
 """After the webhooks: what is counted is what is written."""
 

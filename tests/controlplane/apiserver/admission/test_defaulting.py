@@ -77,10 +77,10 @@ def test_the_order_is_that_of_a_real_server_and_loopback_comes_last() -> None:
     names = [plugin.__module__.rpartition(".")[2] for plugin in admission.mutating(True)]
     assert names == [
         "namespaces", "limitranger", "serviceaccount", "nodetaint", "priority", "tolerations", "ingressclass",
-        "storageclass", "storageprotection", "loopback",
+        "storageclass", "storageprotection", "runtimeclass", "loopback",
     ]  # fmt: skip
     validating = [plugin.__module__.rpartition(".")[2] for plugin in (*admission.VALIDATING, *admission.LAST)]
-    assert validating == ["limitranger", "noderestriction", "podsecurity", "quota"]
+    assert validating == ["limitranger", "noderestriction", "podsecurity", "runtimeclass", "quota"]
 
 
 def _storage(name: str, created: str, default: str = "true") -> Object:
