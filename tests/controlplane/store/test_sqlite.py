@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,11 @@ async def test_what_one_turn_of_the_loop_asks_for_is_one_transaction(tmp_path: P
     store = await SQLiteStore.open(tmp_path)
     statements: list[str] = []
     store._writer.set_trace_callback(statements.append)
-    await asyncio.gather(*(store.append(f"/{number}", b"{}", expect=0) for number in range(50)))
+
+    async def write(number: int) -> None:
+        time.sleep(0.02)  # the writer's thread would have time to begin
+        await store.append(f"/{number}", b"{}", expect=0)
+
+    await asyncio.gather(*map(write, range(3)))
     await store.close()
     assert statements.count("COMMIT") == 1
