@@ -70,7 +70,7 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket, only: Sequence
         set_title([NAME])
         warm_up()
     _settle()
-    if os.fork() == 0:
+    if (early := os.fork()) == 0:
         gc.enable()
         server.run(early_owner, NAME)
     early_owner.close()
@@ -78,7 +78,7 @@ def _be_spawner(owner: socket.socket, early_owner: socket.socket, only: Sequence
         _load_all(later_modules() if only is None else ())
     _settle()
     gc.enable()
-    server.run(owner, NAME)
+    server.run(owner, NAME, [early])
 
 
 def _settle() -> None:

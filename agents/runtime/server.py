@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -45,6 +46,8 @@ class Server:
     """Wait statuses of children whose request isn't answered yet; invariant: each pid is in `starting`."""
     told: set[int] = field(default_factory=set)
     """Children whose end the owner was told of and has not noted yet; invariant: all are in `children`."""
+    elder: set[int] = field(default_factory=set)
+    """Children that this process had before it served; nobody asks for their end."""
     _home: int = -1
     _poll: select.poll = field(default_factory=select.poll)
 
@@ -154,6 +157,9 @@ class Server:
     def _look(self) -> None:
         """Tell of the children that have ended. They stay until the owner has noted it: if it dies before, or this
         process does, whoever adopts them hears of their ends."""
+        for pid in list(self.elder):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                self.elder.discard(pid)
         starting = {pid for pid, _, _ in self.starting.values()}
         for pid in self.children - self.told - self.ended.keys():
             try:
@@ -197,8 +203,8 @@ def _wait_status(ending: os.waitid_result) -> int:
     return ending.si_status | (0x80 if ending.si_code == os.CLD_DUMPED else 0)
 
 
-def run(owner: socket.socket, name: str) -> NoReturn:
-    """Be the server in a process just forked; never returns."""
+def run(owner: socket.socket, name: str, elder: Iterable[int] = ()) -> NoReturn:
+    """Be the server in a process just forked; never returns. `elder`: the children that it has already."""
     code = 0
     try:
         kept = sorted({0, 1, 2, owner.fileno()})
@@ -213,7 +219,7 @@ def run(owner: socket.socket, name: str) -> NoReturn:
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection in a child would copy every page; a Python program turns it on again
-        Server(owner).serve()
+        Server(owner, elder=set(elder)).serve()
     except BaseException as error:
         code = 1
         with contextlib.suppress(Exception):

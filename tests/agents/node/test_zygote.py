@@ -29,6 +29,9 @@ async def main(found):
     await ask(whole, 1)
     early.close()
     await ask(whole, 2)
+    async with asyncio.timeout(10):  # the early one has ended, and nothing is left of it
+        while open(f"/proc/{found.pid}/task/{found.pid}/children").read().split():
+            await asyncio.sleep(0.02)
     whole.close()
 
 if __name__ == "__main__":
