@@ -43,6 +43,8 @@ class HostImage:
     """Folders that are the container's own, empty and writable."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Files of the image itself: path -> content. Those in a `bin` folder and scripts (#!) are executable."""
+    setuid: Mapping[str, str] = field(default_factory=dict)
+    """Copies of programs of the machine that run as the container's root whoever starts them: path -> program."""
     plain_args: tuple[str, ...] = ()
     """Arguments put in front where the container has no root of its own."""
     toolbox: tuple[str, ...] = ()

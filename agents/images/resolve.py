@@ -42,6 +42,7 @@ class ImageSpec:
     """`module:function`, called in a forked process with the arguments; `entrypoint` is its name then."""
     writable: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    setuid: Mapping[str, str] = field(default_factory=dict)
     plain_args: tuple[str, ...] = ()
     toolbox: tuple[str, ...] = ()
     stop_signal: int = signal.SIGTERM
@@ -119,6 +120,7 @@ def _from_host(reference: Reference, host: HostImage, which: Which, interpreter:
         bundled=host.entry or None,
         writable=host.writable,
         files={path: text.replace("@PYTHON@", interpreter) for path, text in _files(host).items()},
+        setuid={path: found for path, program in host.setuid.items() if (found := which(program))},
         plain_args=host.plain_args,
         toolbox=host.toolbox if host.toolbox and which(host.toolbox[0]) else (),
         stop_signal=int(host.stop_signal),

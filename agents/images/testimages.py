@@ -13,7 +13,7 @@ _FILES = {
 }
 _TOOLBOX = ("busybox", "--install", "-s", "@DIR@")
 _DNS = ("dig", "nslookup")
-_EFFECTIVE = '#!/bin/sh\necho "Effective uid: $(id -u)"\n'
+_EFFECTIVE = '#!/bin/sh\necho "Effective uid: $(nnp-id -u)"\n'
 _OUTSIDER = 1234
 
 
@@ -42,7 +42,14 @@ TEST_IMAGES = (
     ),
     HostImage(names=_of_tests("jessie-dnsutils"), command=("bash",), programs=_DNS, package="bind9-dnsutils"),
     HostImage(names=_of_tests("ipc-utils"), command=("sh",), programs=("ipcs",), package="util-linux"),
-    HostImage(names=_of_tests("nonewprivs"), command=("nnp",), files={"/usr/local/bin/nnp": _EFFECTIVE}),
+    HostImage(
+        names=_of_tests("nonewprivs"),
+        command=("nnp",),
+        programs=("id",),
+        package="coreutils",
+        files={"/usr/local/bin/nnp": _EFFECTIVE},
+        setuid={"/usr/local/bin/nnp-id": "id"},
+    ),
     HostImage(names=_of_tests("nonroot"), command=("sh",), toolbox=_TOOLBOX, user=_OUTSIDER),
     HostImage(names=("perl",), command=("perl",), programs=("perl",), package="perl"),
 )

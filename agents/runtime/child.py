@@ -184,8 +184,13 @@ def _mkdir(step: Step) -> None:
 
 def _write(step: Step) -> None:
     os.makedirs(os.path.dirname(step.target), exist_ok=True)
-    with open(step.target, "w") as file:
-        file.write(step.data)
+    if step.source:
+        import shutil
+
+        shutil.copyfile(step.source, step.target)
+    else:
+        with open(step.target, "w") as file:
+            file.write(step.data)
     os.chmod(step.target, step.mode)
 
 

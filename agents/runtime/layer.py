@@ -117,6 +117,12 @@ class Layer:
         mode = 0o755 if runs else 0o644
         self._steps.append(Step("write", place, data=text, mode=mode))
 
+    def setuid_at(self, path: str, program: str) -> None:
+        """Copy a program of the machine to `path`, where it runs as root whoever starts it."""
+        if place := self.place(path):
+            self.folder_at(os.path.dirname(path))
+            self._steps.append(Step("write", place, source=OLD_ROOT + os.path.realpath(program), mode=0o4755))
+
     def steps(self) -> list[Step]:
         """The root before /proc, /dev and volumes are mounted; sources are found in the old root."""
         return [*self._steps, Step("chdir", self._here), *self._mounts()]

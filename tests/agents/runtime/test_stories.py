@@ -263,6 +263,19 @@ async def test_a_guest_sees_the_processes_of_its_target(node: Node) -> None:
     assert "sleep" not in node.output(alone)
 
 
+@pytest.mark.parametrize(("forbidden", "effective"), [(False, 0), (True, 1000)])
+async def test_a_program_gains_its_owners_rights_unless_the_manifest_forbids_it(
+    node: Node, forbidden: bool, effective: int
+) -> None:
+    if node.kind != "root":
+        pytest.skip("an ordinary user has one user id, and plain processes are what they are")
+    container = await node.run(
+        "nnp", image="registry.k8s.io/e2e-test-images/nonewprivs:1.3", user=1000, no_new_privileges=forbidden
+    )
+    await node.ended(container)
+    assert node.output(container) == f"Effective uid: {effective}"
+
+
 async def test_no_new_privileges_when_the_manifest_forbids_them(node: Node) -> None:
     container = await node.run("sh", "-c", "grep NoNewPrivs /proc/self/status", no_new_privileges=True)
     await node.ended(container)
