@@ -147,8 +147,8 @@ class Namespaces:
         }
         for path, text in files.items():
             made.file_at(path, text)
-        for path, program in image.setuid.items():
-            made.setuid_at(path, program)
+        for path, of_machine in image.setuid.items():
+            made.setuid_at(path, of_machine)
         volumes = [self._volume(made, mount) for mount in sorted(config.mounts, key=_depth)]
         guarded = not self._confined and not config.privileged
         steps = [*made.steps(), *layer.system_steps(self._abilities, guarded=guarded)]

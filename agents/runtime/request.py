@@ -24,9 +24,9 @@ class Step:
     """One step in building a root file system.
 
     `mkdir` makes `target` with its parents; `write` makes a file holding `data`, or a copy of `source`; `symlink` makes
-    `target` point to `source`; `bind` shows `source` (with what is mounted below it) at `target`, which is made; `mount` mounts `fstype`;
-    `readonly` makes the mount at `target` read-only, without those below it; `chdir` enters `target`, so that paths in
-    later `data` may be relative. An `optional` step may fail.
+    `target` point to `source`; `bind` shows `source` (with what is mounted below it) at `target`, which is made;
+    `mount` mounts `fstype`; `readonly` makes the mount at `target` read-only, without those below it; `chdir` enters
+    `target`, so that paths in later `data` may be relative. An `optional` step may fail.
     """
 
     op: Operation
