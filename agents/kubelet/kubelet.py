@@ -38,6 +38,7 @@ from .references import References, TokenSource
 from .registration import Registration
 from .sampler import Sampler
 from .shared import Shared
+from .shutdown import REFUSED, Shutdown
 from .sizelimit import SizeLimits
 from .view import RuntimeView
 from .worker import Worker
@@ -99,6 +100,7 @@ class Kubelet:
         self._sizes = SizeLimits(
             lambda: [item.pod for item in self.workers() if item.counts], mounter.empty_dir, self._evict
         )
+        self.shutdown = Shutdown(self.workers, lambda why: self._registration.set_ready(False, why))
         self._mirrors = Mirrors(client, self._pods, self._registration, self._static_named)
 
     async def run(self) -> None:
@@ -270,6 +272,10 @@ class Kubelet:
         What only pods that are leaving are in the way of waits for them: one that was deleted without grace is gone
         from the API long before its processes are.
         """
+        if self.shutdown.begun and not worker.known_before and not podspec.is_static(worker.pod):
+            worker.reject(REFUSED)
+            worker.admitted = True
+            return
         while (node := self._registration.node) is not None and not worker.known_before:
             others = self._others(worker)
             if refusal(worker.pod, [other.pod for other in others], node) is None:
@@ -332,6 +338,8 @@ class Kubelet:
         if self._not_ready is not None:
             self._not_ready.cancel()
             self._not_ready = None
+        if self.shutdown.begun:
+            return
         if connected:
             self._registration.set_ready(True)
         else:

@@ -36,7 +36,12 @@ class Facts:
     """As Go names it: amd64, arm64."""
 
 
-def node_object(config: NodeConfig, facts: Facts, *, ready: bool, now: float, pressed: bool = False) -> dict[str, Any]:
+RUNTIME_DOWN = "container runtime is down"
+
+
+def node_object(
+    config: NodeConfig, facts: Facts, *, ready: bool, now: float, pressed: bool = False, why: str = RUNTIME_DOWN
+) -> dict[str, Any]:
     """The whole Node as it is first created."""
     spec: dict[str, Any] = {"podCIDR": config.node.pod_cidr, "podCIDRs": [config.node.pod_cidr]}
     if config.node.control_plane and config.tainted:
@@ -50,7 +55,7 @@ def node_object(config: NodeConfig, facts: Facts, *, ready: bool, now: float, pr
             "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
         },
         "spec": spec,
-        "status": node_status(config, facts, {}, ready=ready, pressed=pressed, now=now),
+        "status": node_status(config, facts, {}, ready=ready, pressed=pressed, now=now, why=why),
     }
 
 
@@ -76,6 +81,7 @@ def node_status(
     ready: bool,
     now: float,
     pressed: bool = False,
+    why: str = RUNTIME_DOWN,
 ) -> dict[str, Any]:
     """The status with fresh heartbeats; transition times are kept from `old` where nothing changed."""
     resources = {
@@ -86,7 +92,7 @@ def node_status(
     return {
         "capacity": resources,
         "allocatable": resources,
-        "conditions": conditions(old.get("conditions") or (), ready=ready, pressed=pressed, now=now),
+        "conditions": conditions(old.get("conditions") or (), ready=ready, pressed=pressed, now=now, why=why),
         "addresses": [
             {"type": "InternalIP", "address": config.node.address},
             {"type": "Hostname", "address": config.node.name},
@@ -107,15 +113,20 @@ def node_status(
     }
 
 
-def conditions(old: Any, *, ready: bool, pressed: bool = False, now: float) -> list[dict[str, Any]]:
-    """The pressures, of which only memory's is felt here (`pressed`), and Ready; what others wrote stays."""
+def conditions(
+    old: Any, *, ready: bool, pressed: bool = False, now: float, why: str = RUNTIME_DOWN
+) -> list[dict[str, Any]]:
+    """The pressures, of which only memory's is felt here (`pressed`), and Ready, or `why` not.
+
+    What others wrote stays.
+    """
     verdicts = [(kind, "False", reason, message) for kind, reason, message in _HEALTHY]
     if pressed:
         verdicts[0] = _PRESSED
     if ready:
         verdicts.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
     else:
-        verdicts.append(("Ready", "False", "KubeletNotReady", "container runtime is down"))
+        verdicts.append(("Ready", "False", "KubeletNotReady", why))
     before = {item["type"]: item for item in old}
     own = [_condition(verdict, before.get(verdict[0]), now) for verdict in verdicts]
     mine = {item["type"] for item in own}

@@ -17,7 +17,7 @@ from panal.config import NodeConfig
 from panal.errors import AlreadyExists, NotFound, StatusError
 from panal.resources import LEASES, NODES
 
-from .nodestatus import Facts, labels, node_object, node_status
+from .nodestatus import RUNTIME_DOWN, Facts, labels, node_object, node_status
 
 _log = logging.getLogger(__name__)
 
@@ -65,13 +65,15 @@ class Registration:
         self._config = config
         self._facts = machine_facts()
         self._ready = self._pressed = False
+        self._why = RUNTIME_DOWN
         self._changed = asyncio.Event()
         self.node: Mapping[str, Any] | None = None
         self.registered = asyncio.Event()
 
-    def set_ready(self, ready: bool) -> None:
-        if ready != self._ready:
-            self._ready = ready
+    def set_ready(self, ready: bool, why: str = RUNTIME_DOWN) -> None:
+        """`why` it is not."""
+        if (ready, why) != (self._ready, self._why):
+            self._ready, self._why = ready, why
             self._changed.set()
 
     def set_pressure(self, pressed: bool) -> None:
@@ -102,7 +104,9 @@ class Registration:
 
     async def _register(self) -> None:
         self._changed.clear()
-        wanted = node_object(self._config, self._facts, ready=self._ready, pressed=self._pressed, now=time.time())
+        wanted = node_object(
+            self._config, self._facts, ready=self._ready, pressed=self._pressed, now=time.time(), why=self._why
+        )
         try:
             self.node = await self._client.create(NODES, wanted)
         except AlreadyExists:
@@ -132,7 +136,9 @@ class Registration:
 
     async def _write_status(self) -> None:
         old = (self.node or {}).get("status") or {}
-        fresh = node_status(self._config, self._facts, old, ready=self._ready, pressed=self._pressed, now=time.time())
+        fresh = node_status(
+            self._config, self._facts, old, ready=self._ready, pressed=self._pressed, now=time.time(), why=self._why
+        )
         name = self._config.node.name
         self.node = await self._client.patch(NODES, name, {"status": fresh}, kind="strategic", subresource="status")
 

@@ -26,6 +26,7 @@ from .kubelet import RESYNC_SECONDS, Kubelet
 from .metering import Metering
 from .nodelogs import NodeLogs
 from .registration import LEASE_SECONDS, STATUS_SECONDS
+from .shutdown import pages
 from .streaming import Streaming
 from .worker import Worker
 
@@ -62,6 +63,7 @@ class Server:
         app.router.add_get("/runningpods/", self._running)
         app.router.add_get("/runningpods", self._running)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
+        pages(app.router, self._kubelet.shutdown)
         Metering(self._kubelet).register(app.router)
         Streaming(self._kubelet).register(app.router)
         NodeLogs(self._kubelet.shared.log_folder).register(app.router)

@@ -69,6 +69,8 @@ class Worker:
         self._last: dict[str, Any] = {}
         self._mirrored = False
         self._known = _known(pod)
+        self.ended = asyncio.Event()
+        """Set once the pod has ended, nothing of it runs, and the status that says so is on its way."""
         self.admitted = False
         """Whether its node has decided about the pod; until then it counts for no other."""
         self._memory.began_at = _began(pod)
@@ -152,6 +154,10 @@ class Worker:
             self._memory.end = end
             self._shared.event(self.pod, "Warning", end.reason, end.message)
             self.wake()
+
+    async def told(self) -> None:
+        """Wait until the API has the pod's status."""
+        await self._reporter.settled()
 
     def references_changed(self) -> None:
         """Something the pod reads has changed: its volumes follow, and what failed for want of it is tried again."""
@@ -242,6 +248,7 @@ class Worker:
             if self._memory.end is not None:
                 self._last = rejected_status(self.pod, self._memory.end)
                 self._reporter.wish(self._last, urgent=True)
+            self.ended.set()
             return
         old = _merged(self._last, (self._reporter.api or {}).get("status") or {})
         status = pod_status(
@@ -255,6 +262,8 @@ class Worker:
         )
         self._last = status
         self._reporter.wish(status, urgent=status["phase"] != "Pending")
+        if status["phase"] in (Phase.SUCCEEDED, Phase.FAILED) and not seen.running():
+            self.ended.set()
 
     def _message_of(self, ended: Container, spec: ContainerSpec) -> str:
         if ended.id not in self._memory.messages:
@@ -321,6 +330,7 @@ class Worker:
                 task.cancel()
 
     def _stop(self) -> None:
+        self.ended.set()
         self._prober.stop()
         self._shared.host_ports.follow(podspec.uid(self.pod), frozenset(), self._port_failed)
         self._reporter.stop()

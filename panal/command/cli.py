@@ -109,18 +109,22 @@ def backup(name: str | None, volumes: bool, file: Path) -> None:
 
 @cli.command()
 @NAME
-def down(name: str | None) -> None:
+@click.option("--grace", default="0s", metavar="DURATION", help="What the pods may take to end, such as 30s.")
+def down(name: str | None, grace: str) -> None:
     """End a cluster and remove all that it was.
 
-    No process, namespace, mount or file stays, nor the data of provisioned volumes: `panal backup` saves them.
-
-    \b
-        panal down
-        panal down --name miempresa
+    Pods are killed, unless they are given a grace: then each node shuts down as a machine does whose kubelet is
+    configured for it, critical pods last.
     """
+    from panal.durations import seconds
+
     from .down import down
 
-    down(name, os.environ)
+    try:
+        wait = seconds(grace)
+    except ValueError:
+        raise click.BadParameter(f"{grace!r} is no duration such as 30s", param_hint="--grace") from None
+    down(name, os.environ, wait)
 
 
 @cli.command()

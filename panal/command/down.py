@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
@@ -20,17 +21,27 @@ PATIENCE = 5.0
 """Seconds a cluster has to end by itself; it takes a fraction of one."""
 
 
-def down(name: str | None, environ: Mapping[str, str]) -> None:
-    """End it. Raises Failure when there is nothing to end."""
+def down(name: str | None, environ: Mapping[str, str], grace: float = 0.0) -> None:
+    """End it; its pods may take `grace` seconds before. Raises Failure when there is nothing to end."""
     paths, others = paths_of(name, environ), names(environ)
     if name is None and not paths.root.exists() and len(others) == 1:
         paths = paths_of(others[0], environ)
     if not paths.root.exists() and not paths.membership.exists():
         hint = f"these are there: {', '.join(others)}" if others else "nothing runs here"
         raise Failure(f"there is no cluster called {paths.root.name!r}; {hint}.")
+    if grace > 0:
+        _let_pods_end(paths, grace)
     end(paths)
     _forget(paths)
     click.echo(f"The cluster {paths.root.name!r} is gone.")
+
+
+def _let_pods_end(paths: ClusterPaths, grace: float) -> None:
+    """Ask all kubelets to shut their nodes down in peace; a node that doesn't answer holds nothing up."""
+    from .gracefully import shut_down
+
+    for line in asyncio.run(shut_down(paths, grace)):
+        click.echo(line, err=True)
 
 
 def _forget(paths: ClusterPaths) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -158,6 +159,35 @@ def test_killed_in_every_way_it_leaves_nothing_behind_and_starts_again(variant: 
         cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=20s")
         _kill_all_but_the_sleeper(cluster)
         user.panal("down")
+        _assert_gone(cluster, "everybody")
+
+
+SAVER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: saver}
+spec:
+  containers:
+  - name: main
+    image: busybox
+    command: [sh, -c, "trap 'echo saved > $FILE; exit 0' TERM; while :; do sleep 0.1; done"]
+    env: [{name: FILE, value: /data/saved}]
+    volumeMounts: [{name: data, mountPath: /data}]
+  volumes: [{name: data, hostPath: {path: HOME/data, type: DirectoryOrCreate}}]
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("PANAL_TEST_ALL"), reason="PANAL_TEST_ALL=1 waits for pods to end")
+def test_pods_that_are_given_a_grace_end_in_peace_before_their_cluster(variant: Variant) -> None:
+    with a_user(variant.user) as user:
+        cluster = Cluster(user, variant, "panal")
+        _up_again(cluster)
+        cluster.apply(SAVER.replace("HOME", str(user.home)))
+        cluster.kubectl("wait", "--for=condition=Ready", "pod/saver", "--timeout=20s")
+        ended = user.panal("down", "--grace", "9s")
+        assert ended.stderr == ""
+        assert (user.home / "data" / "saved").read_text() == "saved\n"
+        shutil.rmtree(user.home / "data")
         _assert_gone(cluster, "everybody")
 
 

@@ -428,3 +428,38 @@ async def test_a_killed_runtime_comes_back_with_the_pods_and_the_node_stays_read
     assert only(after)["restartCount"] == 0
     found = await node.client.get(NODES, "nodo1")
     assert {item["type"]: item["status"] for item in found["status"]["conditions"]}["Ready"] == "True"
+
+
+def failed(found: Object) -> bool:
+    return bool(found["status"].get("phase") == "Failed")
+
+
+async def test_pods_end_in_peace_within_the_time_and_no_more_are_taken(node: LiveNode) -> None:
+    await node.create(pod("kind", "trap 'echo saved; exit 0' TERM; while :; do sleep 0.05; done"))
+    await node.create(pod("deaf", "trap '' TERM; while :; do sleep 0.05; done"))
+    for name in ("kind", "deaf"):
+        await node.until(name, ready)
+    path = f"/api/v1/nodes/{node.spec.name}/proxy/shutdown"
+    answer = await node.client.request("POST", path, params={"grace": "3s"})
+    assert orjson.loads(answer) == {"left": []}
+    ended = {name: await node.until(name, failed) for name in ("kind", "deaf")}
+    codes = {name: only(item)["state"]["terminated"]["exitCode"] for name, item in ended.items()}
+    assert codes == {"kind": 0, "deaf": 137}
+    status = ended["kind"]["status"]
+    words = "Pod was terminated in response to imminent node shutdown."
+    assert (status["reason"], status["message"]) == ("Terminated", words)
+    assert (await node.logs("kind/main"))[1].endswith("saved\n")
+    [condition] = [
+        item
+        for item in (await node.client.get(NODES, node.spec.name))["status"]["conditions"]
+        if item["type"] == "Ready"
+    ]
+    assert (condition["status"], condition["message"]) == ("False", "node is shutting down")
+    await node.create(pod("late", "sleep 100"))
+    late = await node.until("late", failed)
+    assert late["status"]["reason"] == "NodeShutdown"
+    assert late["status"]["message"] == "Pod was rejected: Pod was rejected as the node is shutting down."
+    node.end("kubelet", signal.SIGKILL)
+    node.start("kubelet")
+    await node.create(pod("again", "sleep 100"))
+    await node.until("again", ready)
