@@ -30,6 +30,10 @@ class Resource:
     subresources: tuple[str, ...] = ()
     """Names of the subresources, for example ("status", "scale")."""
 
+    def __hash__(self) -> int:
+        """Of the plural alone: a resource is looked up several times a request, and its fields are many."""
+        return hash(self.plural)
+
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version

@@ -26,7 +26,7 @@ from .custom.resource import CustomResource
 from .decode import STRICT, cannot, decode
 from .deletion import DeleteOptions
 from .listoptions import for_watch, too_large
-from .negotiation import PROTOBUF
+from .negotiation import JSON, PROTOBUF
 from .reading import selection
 from .registry import Object, Written
 from .repeated import repeated, strict
@@ -134,15 +134,15 @@ async def _body(call: Call) -> tuple[Object, list[str]]:
     if isinstance(call.resource, CustomResource) and "protobuf" in media:
         raise bodies.unsupported("application/json, application/yaml")
     obj = bodies.decode(raw, media, call.resource.kind, call.resource.api_version)
-    told = [] if media == PROTOBUF else _repeated(call, raw, media)
+    told = [] if media == PROTOBUF else _repeated(call, raw, media, obj if media in ("", JSON) else None)
     if told and call.field_validation == "Strict":
         unknown = decode(call.resource, orjson.loads(orjson.dumps(obj)), "Warn")
         raise BadRequest(cannot(call.resource, STRICT + strict([*told, *unknown])))
     return obj, told
 
 
-def _repeated(call: Call, raw: bytes, media: str) -> list[str]:
-    return [] if call.field_validation == "Ignore" else repeated(raw, media)
+def _repeated(call: Call, raw: bytes, media: str, obj: Object | None = None) -> list[str]:
+    return [] if call.field_validation == "Ignore" else repeated(raw, media, obj)
 
 
 def _written(call: Call, written: Written, told: Sequence[str] = ()) -> Answer:

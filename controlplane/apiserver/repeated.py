@@ -22,10 +22,13 @@ class _Members(list[tuple[str, Any]]):
     """A JSON object's members in their order, repeated ones too."""
 
 
-def repeated(body: bytes, media: str) -> list[str]:
-    """A sentence for each field that stands there again: `duplicate field "data.a"`, `line 4: key "a" already ...`."""
+def repeated(body: bytes, media: str, obj: Any = None) -> list[str]:
+    """A sentence for each field that stands there again: `duplicate field "data.a"`, `line 4: key "a" already ...`.
+
+    `obj` is what the body says, where it is known to be JSON.
+    """
     try:
-        obj = orjson.loads(body)
+        obj = orjson.loads(body) if obj is None else obj
     except orjson.JSONDecodeError:
         return _in_yaml(body) if media in _YAML else []
     if orjson.dumps(obj).count(b'":') == body.count(b'":'):
