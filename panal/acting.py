@@ -51,6 +51,8 @@ ACTS: dict[str, str] = {
     "resourcequotas": f"{_ADMISSION}, {_CONTROLLERS} (status)",
     "priorityclasses.scheduling.k8s.io": f"{_ADMISSION}, scheduler",
     "runtimeclasses.node.k8s.io": f"{_ADMISSION}: overhead and scheduling; handlers are not told apart",
+    "flowschemas.flowcontrol.apiserver.k8s.io": "API server (classifies requests; no queues)",
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": "API server (whether a flow is exempt from its limits)",
     "poddisruptionbudgets.policy": f"API server (evictions), {_CONTROLLERS} (status)",
     "bindings": "API server",
     "componentstatuses": "API server",

@@ -210,10 +210,10 @@ async def test_fields_that_do_not_act_are_warned_of(api: Api, target: Target, na
     assert (await api.patch(deployments(namespace, "/d"), {"spec": {"replicas": 2}})).ok().warnings == []
     ordinary = (await api.create(deployments(namespace), deployment("ordinary"))).ok()
     assert ordinary.warnings == []
-    kind = {"metadata": {"name": namespace}, "handler": "h"}
-    told = (await api.create("/apis/node.k8s.io/v1/runtimeclasses", kind)).ok().warnings
-    assert told == ["RuntimeClass: it is stored and validated; nothing in this cluster acts on it"]
-    await api("DELETE", f"/apis/node.k8s.io/v1/runtimeclasses/{namespace}")
+    driver = {"metadata": {"name": namespace}, "spec": {"attachRequired": False}}
+    told = (await api.create("/apis/storage.k8s.io/v1/csidrivers", driver)).ok().warnings
+    assert told == ["CSIDriver: it is stored and validated; nothing in this cluster acts on it"]
+    await api("DELETE", f"/apis/storage.k8s.io/v1/csidrivers/{namespace}")
 
 
 async def test_a_new_object_names_no_revision(api: Api, namespace: str) -> None:
