@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 
-PARTS = ("forward", "dns", "rules", "changes")
+PARTS = ("forward", "ingress", "dns", "rules", "changes")
 """Modules net_NAME.py with `run(rounds, seconds)`, which yields lines."""
 
 

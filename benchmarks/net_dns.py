@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from netload import Load, free_port, header, in_turn, measured, peer, shown
@@ -97,10 +96,6 @@ def _answers(port: int) -> bool:
     return False
 
 
-def _running(command: list[str], port: int, cores: set[int]) -> AbstractContextManager[int]:
-    return peer(command, lambda: _answers(port), cores)
-
-
 def run(rounds: int, seconds: float) -> Iterator[str]:
     """The lines of the report."""
     every = sorted(os.sched_getaffinity(0))
@@ -111,9 +106,9 @@ def run(rounds: int, seconds: float) -> Iterator[str]:
             f'  local-data: "s{number}.default.svc.cluster.local. 30 A {_address(number)}"' for number in range(NAMES)
         )
         (Path(name) / "unbound.conf").write_text(UNBOUND.format(port=theirs, folder=name, data=data))
-        panal = stack.enter_context(_running([sys.executable, __file__, str(ours)], ours, server_core))
+        panal = stack.enter_context(peer([sys.executable, __file__, str(ours)], lambda: _answers(ours), server_core))
         unbound = stack.enter_context(
-            _running(["unbound", "-d", "-c", str(Path(name) / "unbound.conf")], theirs, server_core)
+            peer(["unbound", "-d", "-c", str(Path(name) / "unbound.conf")], lambda: _answers(theirs), server_core)
         )
         os.sched_setaffinity(0, rest)
         yield header("Panal", "unbound", "DNS, answers/s")

@@ -8,10 +8,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from netload import Load, free_port, header, in_turn, listens, measured, peer, requests, shown
+from netload import Load, free_port, header, in_turn, listening, measured, requests, shown
 
 NGINX = """
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error;
@@ -52,10 +51,6 @@ def serve(port: int, backend: int) -> None:
     asyncio.run(run())
 
 
-def _running(command: list[str], port: int, cores: set[int]) -> AbstractContextManager[int]:
-    return peer(command, lambda: listens(port), cores)
-
-
 def run(rounds: int, seconds: float) -> Iterator[str]:
     """The lines of the report."""
     every = sorted(os.sched_getaffinity(0))
@@ -69,9 +64,9 @@ def run(rounds: int, seconds: float) -> Iterator[str]:
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=backend, other=other))
         (folder / "haproxy.cfg").write_text(HAPROXY.format(port=theirs, backend=other))
         nginx = ["nginx", "-c", str(folder / "nginx.conf"), "-p", name, "-g", "user root;" if not os.geteuid() else ""]
-        stack.enter_context(_running(nginx, backend, rest))
-        panal = stack.enter_context(_running([sys.executable, __file__, str(ours), str(backend)], ours, proxy_core))
-        haproxy = stack.enter_context(_running(["haproxy", "-f", str(folder / "haproxy.cfg")], theirs, proxy_core))
+        stack.enter_context(listening(nginx, backend, rest))
+        panal = stack.enter_context(listening([sys.executable, __file__, str(ours), str(backend)], ours, proxy_core))
+        haproxy = stack.enter_context(listening(["haproxy", "-f", str(folder / "haproxy.cfg")], theirs, proxy_core))
         os.sched_setaffinity(0, rest)
         yield header("Panal", "HAProxy", "TCP forwarding, requests/s")
         for label, path, connections, keep in (

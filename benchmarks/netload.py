@@ -7,14 +7,18 @@ import itertools
 import os
 import select
 import socket
+import ssl
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 _NO_PORT = 24
 """IP_BIND_ADDRESS_NO_PORT of <linux/in.h>."""
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_TLS.check_hostname, _TLS.verify_mode = False, ssl.CERT_NONE
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,7 +64,8 @@ def peer(command: list[str], ready: Callable[[], bool], cores: set[int], seconds
 
     Raises TimeoutError.
     """
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environ = {**os.environ, "GOMAXPROCS": str(len(cores))}  # Go looks at the machine's cores before it has these
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ)
     try:
         deadline = time.monotonic() + seconds
         while not ready():
@@ -75,9 +80,14 @@ def peer(command: list[str], ready: Callable[[], bool], cores: set[int], seconds
         process.wait()
 
 
-def requests(port: int, path: str, connections: int, seconds: float, *, keep: bool) -> int:
+def listening(command: list[str], port: int, cores: set[int]) -> AbstractContextManager[int]:
+    """`peer` for what is ready when its port is."""
+    return peer(command, lambda: listens(port), cores)
+
+
+def requests(port: int, path: str, connections: int, seconds: float, *, keep: bool, tls: bool = False) -> int:
     """How many requests were answered whole; `keep`: on connections that stay, else each on a new one."""
-    size = _length(port, path, keep)
+    size = _length(port, path, keep, tls)
     head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: {'keep-alive' if keep else 'close'}\r\n\r\n".encode()
     poll = select.epoll()
     open_now: dict[int, tuple[socket.socket, list[int]]] = {}
@@ -90,6 +100,7 @@ def requests(port: int, path: str, connections: int, seconds: float, *, keep: bo
         sock.bind((next(sources), 0))  # many: the ports of one would run out
         sock.connect(("127.0.0.1", port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = secured(sock) if tls else sock
         sock.sendall(head)
         sock.setblocking(False)
         poll.register(sock.fileno(), select.EPOLLIN)
@@ -104,8 +115,12 @@ def requests(port: int, path: str, connections: int, seconds: float, *, keep: bo
             sock, got = open_now[fd]
             try:
                 received = sock.recv_into(buffer)
-            except BlockingIOError:
+                while received and isinstance(sock, ssl.SSLSocket) and sock.pending():
+                    received += sock.recv_into(buffer)
+            except (BlockingIOError, ssl.SSLWantReadError):
                 continue
+            except (ConnectionResetError, ssl.SSLEOFError):
+                received = 0
             got[0] += received
             if keep and got[0] >= size:
                 got[0] = 0
@@ -123,10 +138,15 @@ def requests(port: int, path: str, connections: int, seconds: float, *, keep: bo
     return done
 
 
-def _length(port: int, path: str, keep: bool) -> int:
+def secured(sock: socket.socket) -> ssl.SSLSocket:
+    """TLS with whoever answers there, whose certificate is nobody's."""
+    return _TLS.wrap_socket(sock, server_hostname="a", suppress_ragged_eofs=True)
+
+
+def _length(port: int, path: str, keep: bool, tls: bool = False) -> int:
     """Bytes of one whole response: the same for each."""
     kind = "keep-alive" if keep else "close"
-    with socket.create_connection(("127.0.0.1", port)) as sock:
+    with socket.create_connection(("127.0.0.1", port)) as plain, secured(plain) if tls else plain as sock:
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: {kind}\r\n\r\n".encode())
         said = b""
         while b"\r\n\r\n" not in said:
