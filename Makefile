@@ -63,7 +63,7 @@ compatibility: setup ## Write docs/compatibility.md from the code and docs/diffe
 bench-boot: setup ## Time the stages of a cluster's start, 5 runs, and its memory
 	@.venv/bin/python benchmarks/boot.py
 
-bench-net: setup ## Measure the network against HAProxy, unbound and a plain route, and how fast changes arrive
+bench-net: setup ## Measure the network against HAProxy, nginx, Traefik, Caddy, unbound and a plain route, and how fast changes arrive
 	@.venv/bin/python benchmarks/net.py
 
 bench-pods: setup ## Time pods from create to Scheduled, started and Ready, at 10 a second and 100 at once

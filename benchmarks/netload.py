@@ -59,7 +59,7 @@ def listens(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def peer(command: list[str], ready: Callable[[], bool], cores: set[int], seconds: float = 10.0) -> Iterator[int]:
+def peer(command: list[str], ready: Callable[[], bool], cores: set[int], seconds: float = 40.0) -> Iterator[int]:
     """A program to measure, on these cores, from when it is ready until the block ends; gives its process id.
 
     Raises TimeoutError.

@@ -6,6 +6,8 @@ are errors: a misspelt setting that is ignored costs more than a sentence.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -306,7 +308,7 @@ class _Reader(Fields):
 
     def _external_dns(self, spec: Section) -> ExternalDNSSpec:
         section, path, default = self.mapping(spec, "externalDNS", "spec"), "spec.externalDNS", ExternalDNSSpec()
-        self.known(section, path, ("name", "address", "domains", "policy"))
+        self.known(section, path, ("name", "address", "domains", "policy", "updateKeys"))
         domains = section.get("domains", list(default.domains))
         if not isinstance(domains, list):
             raise self.fail(f"{path}.domains", "is not a list", "write `[miempresa.com]`")
@@ -317,7 +319,19 @@ class _Reader(Fields):
             self.address(section, "address", path, default.address),
             tuple(self.check_domain(domain, f"{path}.domains[{index}]") for index, domain in enumerate(domains)),
             cast("DNSPolicy", self.choice(section, "policy", path, ("sync", "upsert-only"), default.policy)),
+            dict(self._update_key(item, place) for place, item in self.items(section, "updateKeys", path) or ()),
         )
+
+    def _update_key(self, item: Section, path: str) -> tuple[str, str]:
+        """A TSIG key of hmac-sha256 or whatever a client signs with."""
+        self.known(item, path, ("name", "secret"))
+        name = self.check_domain(item.get("name"), f"{path}.name")
+        try:
+            if base64.b64decode(self.text(item, "secret", path, ""), validate=True):
+                return name, self.text(item, "secret", path, "")
+        except binascii.Error:
+            pass
+        raise self.fail(f"{path}.secret", "is no secret in Base64", "take one from `openssl rand -base64 32`")
 
     def _ingress(self, spec: Section) -> IngressSpec:
         section, path, default = self.mapping(spec, "ingress", "spec"), "spec.ingress", IngressSpec()

@@ -73,6 +73,8 @@ class ExternalDNSSpec:
     domains: tuple[str, ...] = ("miempresa.com",)
     policy: DNSPolicy = "sync"
     """With upsert-only a name that the cluster brought stays when its object goes."""
+    update_keys: Mapping[str, str] = field(default_factory=dict)
+    """TSIG secrets in Base64, by name: who has one may update the zones (RFC 2136)."""
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,8 @@ def _external_dns(config: ClusterConfig, paths: ClusterPaths) -> Component:
     arguments.append(f"--record=*.apps.{dns.domains[0]}={config.load_balancer.address}")
     if config.network == "netns":
         arguments.append("--isolated")
+    if dns.update_keys:
+        arguments += [f"--update-config={paths.config}", f"--update-file={paths.root / 'dns-updates.json'}"]
     if dns.policy != "sync":
         arguments.append(f"--policy={dns.policy}")
     return Component("dns", "external-dns", EXTERNAL_DNS, tuple(arguments), dns.name, waits=True)

@@ -33,6 +33,8 @@ RECEIVE_BUFFER = 1 << 20
 TCP_IDLE = 10.0
 MAX_TCP_CONNECTIONS = 256
 HINFO = 13
+UPDATE = 0x28
+"""The opcode of a dynamic update, in a message's third byte, where a question has no flag."""
 MAX_WAITING = 2000
 """Questions waiting for upstreams; more are refused with SERVFAIL."""
 
@@ -49,6 +51,8 @@ class Responder:
         self.metrics = Metrics(f"dns://:{port}")
         self.watched: Callable[[bytes], None] | None = None
         """Told of questions for HINFO, which nobody asks but the search for loops."""
+        self.update: Callable[[bytes], bytes | None] | None = None
+        """Answers dynamic updates (RFC 2136), where they are taken."""
         self.queries = 0
         self._waiting = 0
 
@@ -71,6 +75,10 @@ class Responder:
     def respond(self, data: bytes, send: Send, *, tcp: bool = False, peer: Any = None) -> None:
         """Answer `data` through `send`, unless it deserves no answer."""
         self.queries += 1
+        if self.update is not None and len(data) > 12 and data[2] & 0xF8 == UPDATE:
+            if (said := self.update(data)) is not None:
+                send(said)
+            return
         try:
             query = wire.parse_query(data)
         except wire.FormatError:

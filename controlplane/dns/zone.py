@@ -81,6 +81,10 @@ class Zone:
                 return self._nodes.get(b"\x01*" + encloser)
         return None
 
+    def at(self, name: bytes) -> Mapping[int, Iterable[bytes]]:
+        """The data of this very name by type, no wildcard expanded."""
+        return self._nodes.get(name, {})
+
     def soa(self) -> wire.Record:
         data = wire.soa_data(self.primary, self.mailbox, self.serial, self.ttl)
         return wire.Record(self.origin, wire.SOA, self.ttl, data)

@@ -131,6 +131,10 @@ def test_networks_that_only_overlap_in_loopback_are_refused_there():
         ("spec: {forwardProxy: {blocked: [{host: a b}]}}", r"spec\.forwardProxy\.blocked\[0\]\.host: 'a b' is no host"),
         ("spec: {forwardProxy: {connectPorts: [0]}}", r"spec\.forwardProxy\.connectPorts\.0: is 0"),
         ("spec: {forwardProxy: {address: 192.168.0.2}}", r"spec\.forwardProxy: 192\.168\.0\.2 is taken by spec\.ext"),
+        (
+            "spec: {externalDNS: {updateKeys: [{name: panal, secret: '!'}]}}",
+            r"spec\.externalDNS\.updateKeys\[0\]\.secret: is no secret in Base64",
+        ),
         ("spec: {externalDNS: {domains: []}}", r"spec\.externalDNS\.domains: is empty"),
         ("spec: {edge: {apiPort: 70000}}", r"spec\.edge\.apiPort: is 70000"),
         ("metadata: {name: ../up}", r"metadata\.name: '\.\./up' is no cluster name"),

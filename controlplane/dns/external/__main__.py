@@ -11,6 +11,7 @@ from pathlib import Path
 from panal import log
 from panal.addresses import localized, real_port
 from panal.client import Client
+from panal.config import load_cluster
 from panal.kubeconfig import KubeconfigError
 from panal.tasks import run_until_signal
 
@@ -57,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--policy", choices=("sync", "upsert-only"), default="sync", help="upsert-only: no name goes")
     parser.add_argument("--txt-owner-id", default="panal", help="told in TXT records beside what the cluster brought")
+    parser.add_argument(
+        "--update-config",
+        type=Path,
+        metavar="FILE",
+        help="cluster.json: updates that its keys sign are taken",
+    )
+    parser.add_argument("--update-file", type=Path, metavar="FILE", help="what updates brought, kept")
     parser.add_argument("--forward", action="append", default=[], metavar="[ZONE=]ADDRESS[:PORT]")
     return parser
 
@@ -65,6 +73,11 @@ async def _serve(
     address: str, options: argparse.Namespace, zones: CompanyZones, forwarder: Forwarder, client: Client | None
 ) -> None:
     responder = Responder(zones.zones, forwarder)
+    if options.update_config is not None:
+        from .updates import Updates
+
+        keys = load_cluster(options.update_config).external_dns.update_keys
+        responder.update = Updates(zones.forward, keys, responder.changed, options.update_file)
     async with Server(responder) as server:
         await server.start(address, real_port(options.port))
         if client is None:

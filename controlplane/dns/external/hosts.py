@@ -51,6 +51,11 @@ class CompanyZones:
             zone.put("server", [Entry(zone.origin, wire.NS, common["primary"])])
         self.put("ns", {f"ns.{first}": [address]})
 
+    @property
+    def forward(self) -> Sequence[Zone]:
+        """The domains' zones, without the reverse ones."""
+        return self._forward
+
     def fixed(self, records: Iterable[str]) -> None:
         """`NAME=IP` records; a NAME without a dot is a host of the first domain. Raises ValueError."""
         hosts: dict[str, list[str]] = {}

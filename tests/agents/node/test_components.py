@@ -43,6 +43,7 @@ def test_each_runs_on_a_host_that_is_on_the_lan():
 
 def test_the_companys_dns_knows_every_host_of_the_lan():
     dns = next(component for component in components(CONFIG, PATHS) if component.name == "dns")
+    assert not any(argument.startswith("--update") for argument in dns.arguments)
     assert "--record=menchupc.miempresa.com=192.168.0.200" in dns.arguments
     assert sum(argument.startswith("--record=") for argument in dns.arguments) == len(hosts(CONFIG)) + 1
     assert "--record=*.apps.miempresa.com=192.168.0.10" in dns.arguments  # where Routes without a host of their own are
