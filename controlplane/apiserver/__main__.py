@@ -34,6 +34,7 @@ from .custom.served import Served
 from .logs import Kubelets
 from .options import Options
 from .policies import Policies
+from .policies.mutating import MutatingPolicies
 from .reading import Reader
 from .registry import Registry
 from .server import Application
@@ -135,7 +136,7 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
                 Policies(cache, custom.by_kind),
             ),
             webhooks,
-            (Filling(signing, chosen.client_ca_file),),
+            (Filling(signing, chosen.client_ca_file), MutatingPolicies(cache, custom.by_kind)),
         ),
         reader=Reader(cache, store),
         authenticator=Authenticator(cache, signing, time.time),

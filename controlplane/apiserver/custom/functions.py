@@ -178,6 +178,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "add": lambda one, other: _made(_number(one) + _number(other)),
     "sub": lambda one, other: _made(_number(one) - _number(other)),
     "sign": lambda value: _compare(value, 0),
+    "escapeKey": lambda key: key.replace("~", "~0").replace("/", "~1"),
     "isIP": _is_ip,
     "isCIDR": _is_cidr,
 }

@@ -1,80 +1,51 @@
-"""ValidatingAdmissionPolicies: rules in CEL that an administrator writes, and the bindings that put them into force.
+"""Admission policies: rules in CEL that an administrator writes, and the bindings that put them into force.
 
-`expressions.py` runs CEL, `policy.py` decides purely what a policy says of a request; here they are read from the
-watch cache, params are looked up, and the verdicts of all bindings become a refusal, warnings, or nothing.
+`expressions.py` runs CEL, `policy.py` decides purely what a policy says of a request, `lookup.py` reads policies and
+params from the watch cache. Here the verdicts of all ValidatingAdmissionPolicies become a refusal, warnings, or
+nothing; `mutating.py` is the counterpart that changes objects.
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from panal.errors import StatusError
-from panal.resources import NAMESPACES, Resource, by_kind, resource
-from panal.selectors import from_label_selector
+from panal.resources import NAMESPACES, Resource, resource
 
-from .. import keys
 from ..admission.attributes import Attributes, Reader
 from ..cache import Cache
-from .policy import Binding, Misconfigured, Policy, concerns
-
-Object = dict[str, Any]
+from .lookup import Bound, refusal
+from .policy import Binding, Misconfigured, Policy
 
 _POLICIES = resource("validatingadmissionpolicies")
 _BINDINGS = resource("validatingadmissionpolicybindings")
-_GROUP = "admissionregistration.k8s.io"
-_CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413, "Invalid": 422}
 
 
 class Policies:
-    """A validating admission plugin. Policies and bindings are read again when one of them changes."""
+    """A validating admission plugin."""
 
     def __init__(self, cache: Cache, custom: Callable[[str, str], Resource | None]) -> None:
         """`custom` finds the custom resource of an apiVersion and kind."""
-        self._policies = cache.shelf(keys.location(_POLICIES))
-        self._bindings = cache.shelf(keys.location(_BINDINGS))
-        self._custom = custom
-        self._state = (-1, -1)
-        self._found: list[tuple[Policy, list[Binding]]] = []
+        self._bound = Bound(cache, _POLICIES, _BINDINGS, custom)
 
     def __call__(self, attributes: Attributes, reader: Reader) -> None:
         """Raises StatusError for what a policy denies."""
-        if not len(self._bindings) or attributes.resource.group == _GROUP:
-            return
         denied = [
             (policy, binding, decision)
-            for policy, bindings in self._all()
-            if concerns(policy.constraints, attributes, reader)
-            for binding in bindings
-            if binding.match is None or concerns(binding.match, attributes, reader)
+            for policy, binding in self._bound.concerning(attributes, reader)
             for decision in self._decide(policy, binding, attributes, reader)
             if "Deny" in binding.actions
         ]
         if denied:
-            policy, binding, decision = denied[0]
-            raise _refusal(attributes, policy.name, binding.name, *decision)
-
-    def _all(self) -> list[tuple[Policy, list[Binding]]]:
-        state = (self._policies.revision, self._bindings.revision)
-        if state != self._state:
-            bindings: dict[str, list[Binding]] = {}
-            for item in self._bindings.list():
-                made = Binding.read(item.decode())
-                bindings.setdefault(made.policy, []).append(made)
-            self._found = [
-                (Policy.read(item.decode()), sorted(bindings[item.name], key=lambda each: each.name))
-                for item in sorted(self._policies.list(), key=lambda each: each.name)
-                if item.name in bindings
-            ]
-            self._state = state
-        return self._found
+            policy, binding, (why, reason) = denied[0]
+            words = f"ValidatingAdmissionPolicy '{policy.name}' with binding '{binding.name}' denied request: {why}"
+            raise refusal(attributes, words, reason)
 
     def _decide(self, policy: Policy, binding: Binding, asked: Attributes, reader: Reader) -> Iterator[tuple[str, str]]:
         """The (message, reason) of everything that fails; clients are warned here where the binding says so."""
         space = reader.get(NAMESPACES, "", asked.namespace) if asked.resource.namespaced else None
         try:
-            params = list(self._params(policy, binding, asked, reader))
+            params = list(self._bound.params(policy, binding, asked, reader))
         except Misconfigured as error:
             if policy.fails_closed:
                 yield f"failed to configure binding: {error}", ""
@@ -87,58 +58,3 @@ class Policies:
                         f"'{binding.name}': {message}"
                     )
                 yield message, reason
-
-    def _params(self, policy: Policy, binding: Binding, asked: Attributes, reader: Reader) -> Iterator[Object | None]:
-        """The parameters that a binding gives to its policy, one after the other. Raises Misconfigured."""
-        kind, reference = policy.param_kind, binding.param_reference
-        if not kind or not reference:
-            yield None
-            return
-        found = by_kind(kind["apiVersion"], kind["kind"]) or self._custom(kind["apiVersion"], kind["kind"])
-        if found is None:
-            raise Misconfigured(f"failed to find resource referenced by paramKind: '{_shown(kind)}'")
-        namespace = str(reference.get("namespace") or "")
-        if not found.namespaced and namespace:
-            raise Misconfigured("paramRef.namespace must not be provided for a cluster-scoped `paramKind`")
-        if found.namespaced and not namespace:
-            if not asked.resource.namespaced:
-                raise Misconfigured(
-                    "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
-                )
-            namespace = asked.namespace
-        params = list(_referred(found, reference, namespace, reader))
-        if params:
-            yield from params
-        elif reference.get("parameterNotFoundAction", "Deny") != "Allow":
-            raise Misconfigured("no params found for policy binding with `Deny` parameterNotFoundAction")
-
-
-def _referred(found: Resource, reference: Object, namespace: str, reader: Reader) -> Iterator[Object]:
-    if reference.get("name"):
-        one = reader.get(found, namespace, str(reference["name"]))
-        if one is not None:
-            yield one
-        return
-    selector = from_label_selector(reference.get("selector") or {})
-    for each in reader.list(found, namespace):
-        if selector.matches(each["metadata"].get("labels") or {}):
-            yield each
-
-
-def _shown(kind: Object) -> str:
-    group, _, version = str(kind["apiVersion"]).rpartition("/")
-    return f"{group}/{version}, Kind={kind['kind']}"
-
-
-def _refusal(asked: Attributes, policy: str, binding: str, why: str, reason: str) -> StatusError:
-    message = f"ValidatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {why}"
-    where, name = asked.resource, str(asked.obj["metadata"].get("name") or asked.name)
-    details = {
-        **({"name": name} if name else {}),
-        **({"group": where.group} if where.group else {}),
-        "kind": where.plural,
-        "causes": [{"message": message}],
-    }
-    shown = f'{where.group_resource} "{name}"' if name else where.group_resource
-    reason = reason or "Invalid"
-    return StatusError(f"{shown} is forbidden: {message}", code=_CODES.get(reason, 422), reason=reason, details=details)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..admission.attributes import Attributes
 from ..custom import functions, rules
+from . import literals
 
 Object = dict[str, Any]
 
@@ -28,7 +29,7 @@ class Failed(Exception):
 @lru_cache(_KEPT)
 def program(expression: str) -> Any:
     """The compiled expression, None for one that cannot be run here. Raises rules.Complaint for what is no CEL."""
-    return None if _AUTHORIZER.search(expression) else rules.compiled(expression)
+    return None if _AUTHORIZER.search(expression) else rules.compiled(literals.plain(expression))
 
 
 def complaint(expression: str) -> str:

@@ -59,7 +59,7 @@ def _rule(rule: Mapping[str, Any], asked: Attributes) -> bool:
 
 @dataclass(frozen=True)
 class Binding:
-    """A ValidatingAdmissionPolicyBinding."""
+    """A binding of either kind of policy."""
 
     name: str
     policy: str
@@ -79,7 +79,7 @@ class Binding:
 
 @dataclass(frozen=True)
 class Policy:
-    """A ValidatingAdmissionPolicy."""
+    """A policy that validates or mutates."""
 
     name: str
     spec: Object
@@ -99,17 +99,23 @@ class Policy:
     def param_kind(self) -> Object:
         return dict(self.spec.get("paramKind") or {})
 
+    def prepared(self, asked: Attributes, params: Object | None, namespace: Object | None) -> Object | None:
+        """What the policy's expressions see, None where its conditions do not hold. Raises Failed."""
+        found = {**seen(asked), "params": params, "namespaceObject": namespace}
+        if not conditions_hold(self.spec.get("matchConditions"), found):
+            return None
+        return {**found, _VARIABLE: self._variables(found)}
+
     def evaluate(self, asked: Attributes, params: Object | None, namespace: Object | None) -> Iterator[tuple[str, str]]:
         """(message, reason) of each validation that does not hold."""
-        found = {**seen(asked), "params": params, "namespaceObject": namespace}
         try:
-            if not conditions_hold(self.spec.get("matchConditions"), found):
-                return
+            found = self.prepared(asked, params, namespace)
         except Failed as error:
             if self.fails_closed:
                 yield str(error), ""
             return
-        found[_VARIABLE] = self._variables(found)
+        if found is None:
+            return
         for validation in self.spec.get("validations") or ():
             expression = validation["expression"]
             try:
