@@ -133,6 +133,13 @@ class Performer:
             await asyncio.sleep(0.1)
 
     async def mount_volumes(self) -> None:
+        """Volumes that are there already are brought up to date however often that fails first."""
+        while True:
+            if await self._mounted() or self._memory.volumes is None:
+                return
+            await asyncio.sleep(max(0.0, self._memory.volumes_retry_at - time.time()))
+
+    async def _mounted(self) -> bool:
         pod, memory = self._pod(), self._memory
         try:
             if not podspec.is_static(pod):
@@ -144,10 +151,12 @@ class Performer:
                     pod = await claims.resolved(self._shared.client, pod)
                 memory.volumes = self._shared.mounter.set_up(pod, self._lookup, tokens, self._shared.around(""))
             memory.volumes_delay = MOUNT_RETRY_FIRST
+            return True
         except (VolumeError, StatusError, Unreachable) as error:
             memory.volumes_retry_at = time.time() + memory.volumes_delay
             memory.volumes_delay = min(memory.volumes_delay * 2, MOUNT_RETRY_MOST)
             self._shared.event(pod, "Warning", "FailedMount", str(error))
+            return False
 
     def _lookup(self, kind: str, name: str) -> Mapping[str, bytes] | None:
         return self._shared.references.data(podspec.namespace(self._pod()), kind, name)

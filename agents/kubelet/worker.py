@@ -68,6 +68,8 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         self._last: dict[str, Any] = {}
         self._mirrored = False
+        self._outdated = False
+        """Whether something that the pod reads has changed while its volumes were being made."""
         self._known = _known(pod)
         self.ended = asyncio.Event()
         """Set once the pod has ended, nothing of it runs, and the status that says so is on its way."""
@@ -162,7 +164,8 @@ class Worker:
     def references_changed(self) -> None:
         """Something the pod reads has changed: its volumes follow, and what failed for want of it is tried again."""
         self._memory.try_again()
-        if self._memory.volumes is not None and VOLUMES not in self._busy and not self._memory.removed:
+        self._outdated = VOLUMES in self._busy
+        if self._memory.volumes is not None and not self._outdated and not self._memory.removed:
             self._begin(VOLUMES, Busy(), self._performer.mount_volumes())
         self.wake()
 
@@ -318,6 +321,8 @@ class Worker:
         def done(_: asyncio.Task[None]) -> None:
             if (found := self._busy.get(key)) is not None and found[1] is task:
                 del self._busy[key]
+                if key == VOLUMES and self._outdated:
+                    self.references_changed()
             self.wake()
 
         task.add_done_callback(done)

@@ -305,6 +305,25 @@ async def test_a_pod_waits_for_its_config_map_and_follows_it(node: LiveNode) -> 
             await asyncio.sleep(0.02)
 
 
+async def test_a_volume_follows_also_what_changes_while_it_is_brought_up_to_date(node: LiveNode) -> None:
+    names = [f"quick{number}" for number in range(3)]
+    for name in names:
+        await node.client.create(CONFIGMAPS, {"metadata": {"name": name}, "data": {"count": "0"}}, "default")
+    quick = pod("quick", "exec sleep 100")
+    quick["spec"]["containers"][0]["volumeMounts"] = [{"name": name, "mountPath": f"/etc/{name}"} for name in names]
+    quick["spec"]["volumes"] = [{"name": name, "configMap": {"name": name}} for name in names]
+    created = await node.create(quick)
+    await node.until("quick", ready)
+    folder = node.node.pods / created["metadata"]["uid"] / "volumes/kubernetes.io~configmap"
+    for count in range(1, 11):
+        await asyncio.gather(
+            *(node.client.patch(CONFIGMAPS, name, {"data": {"count": str(count)}}, "default") for name in names)
+        )
+        async with asyncio.timeout(5):
+            while {(folder / name / "count").read_text() for name in names} != {str(count)}:
+                await asyncio.sleep(0.01)
+
+
 async def test_readiness_and_liveness_are_probed(node: LiveNode) -> None:
     probe = {"exec": {"command": ["sh", "-c", "test -e $PANAL_ROOT/tmp/ok"]}, "periodSeconds": 1, "failureThreshold": 1}
     command = "cd $PANAL_ROOT/tmp; touch ok; sleep 1.2; rm ok; sleep 100"
