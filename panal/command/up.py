@@ -49,6 +49,12 @@ def up(wish: Wish, environ: Mapping[str, str]) -> None:
         saved = backup.read(wish.restore)
         wish = replace(wish, name=wish.name or saved.config.name)
     paths = ClusterPaths.of(home(environ), name_of(wish, document))
+    if paths.membership.exists():
+        suffix = "" if paths.root.name == "panal" else f" --name {paths.root.name}"
+        raise Failure(
+            f"this machine is a node of another one's cluster, called {paths.root.name!r} here; start that with "
+            f"`panal node start{suffix}`, leave it for good with `panal down{suffix}`, or give this one another name."
+        )
     check_place(paths)
     mine = False
     with one_interruption():

@@ -175,3 +175,19 @@ def test_logs_are_found_by_the_components_name(paths):
 
 def test_the_configuration_survives_being_written(paths):
     assert json.loads(paths.config.read_bytes())["name"] == "panal"
+
+
+def test_a_machine_that_is_a_node_elsewhere_starts_no_cluster_of_that_name_and_may_forget_it(short_path):
+    paths = ClusterPaths.of(short_path, "panal")
+    paths.membership.parent.mkdir(parents=True)
+    paths.membership.write_text("not json")
+    done = panal("up", home=short_path)
+    assert done.returncode == 1
+    assert "start that with `panal node start`" in done.stderr
+    again = panal("node", "start", home=short_path)
+    assert again.returncode == 1
+    assert "the membership can't be read" in again.stderr
+    assert panal("down", home=short_path).returncode == 0
+    assert not paths.membership.parent.exists()
+    nobody = panal("node", "start", home=short_path)
+    assert "this machine is no node of a cluster that is called 'panal' here" in nobody.stderr
