@@ -45,23 +45,32 @@ def event(kind: str, body: bytes) -> bytes:
     return b'{"type":"%b","object":%b}\n' % (kind.encode(), body)
 
 
-def items(resource: Resource, bodies: Iterable[bytes]) -> Iterable[bytes]:
-    """Encoded objects as the items of a list: those of built-in kinds do not repeat the list's kind and version."""
+def repeated_head(resource: Resource) -> bytes:
+    """What the items of a list leave out of each object: built-in kinds' items do not repeat the list's kind."""
     if isinstance(resource, CustomResource):
-        return bodies
-    head = b'{"kind":"%b","apiVersion":"%b",' % (resource.kind.encode(), resource.api_version.encode())
-    size = len(head)
-    return (b"{" + body[size:] if body.startswith(head) else body for body in bodies)
+        return b""
+    return b'{"kind":"%b","apiVersion":"%b",' % (resource.kind.encode(), resource.api_version.encode())
 
 
 def a_list(
-    kind: str, api_version: str, revision: int, bodies: Iterable[bytes], token: str = "", remaining: int | None = None
+    kind: str,
+    api_version: str,
+    revision: int,
+    bodies: Iterable[bytes],
+    token: str = "",
+    remaining: int | None = None,
+    *,
+    without: bytes = b"",
 ) -> bytes:
-    """A List object around encoded items."""
+    """A List object around encoded items, from whose beginnings `without` is left out. Each is copied once."""
     metadata: dict[str, Any] = {"resourceVersion": str(revision)}
     if token:
         metadata["continue"] = token
         if remaining is not None:
             metadata["remainingItemCount"] = remaining
     head = orjson.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata})
-    return b'%b,"items":[%b]}' % (head[:-1], b",".join(bodies))
+    if not without:
+        return b'%b,"items":[%b]}' % (head[:-1], b",".join(bodies))
+    size = len(without)
+    rests = [memoryview(body)[size if body.startswith(without) else 1 :] for body in bodies]
+    return b'%b,"items":[%b%b]}' % (head[:-1], b"{" if rests else b"", b",{".join(rests))

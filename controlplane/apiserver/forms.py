@@ -39,9 +39,10 @@ def many(resource: Resource, listed: Listed, form: Form, now: str, include: str)
         items = (orjson.dumps(_partial(item.decode(), form)) for item in listed.items)
         version = f"meta.k8s.io/{form.version}"
         return encoding.a_list(form.kind, version, listed.revision, items, listed.token, listed.remaining)
-    bodies = encoding.items(resource, (item.body for item in listed.items))
+    bodies, head = (item.body for item in listed.items), encoding.repeated_head(resource)
+    kind = f"{resource.kind}List"
     return encoding.a_list(
-        f"{resource.kind}List", resource.api_version, listed.revision, bodies, listed.token, listed.remaining
+        kind, resource.api_version, listed.revision, bodies, listed.token, listed.remaining, without=head
     )
 
 

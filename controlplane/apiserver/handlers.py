@@ -265,8 +265,8 @@ async def delete_collection(parts: Parts, call: Call) -> Answer:
                 deleted.append(end.body)
             elif not isinstance(end, NotFound):
                 raise end
-    items = encoding.items(call.resource, deleted)
-    body = encoding.a_list(f"{call.resource.kind}List", call.resource.api_version, parts.cache.revision, items)
+    kind, head = f"{call.resource.kind}List", encoding.repeated_head(call.resource)
+    body = encoding.a_list(kind, call.resource.api_version, parts.cache.revision, deleted, without=head)
     return Answer(body)
 
 
