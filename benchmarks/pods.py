@@ -32,6 +32,11 @@ COMPONENTS = (
     "kube-apiserver", "kube-scheduler", "kube-controller", "kubelet", "panal-runtime", "panal-spawner", "kube-proxy",
 )  # fmt: skip
 """Names of processes whose CPU is told, all nodes together; the rest is `others`."""
+CLUSTER = "apiVersion: panal.dev/v1\nkind: Cluster\nspec:\n  nodes:\n" + "".join(
+    f"  - {{name: {name}, address: 192.168.0.{100 + number}, pods: 250}}\n"
+    for number, name in enumerate(("nodo1", "nodoa", "nodob", "nodoc"))
+)
+"""The usual four nodes, with room for the crowd."""
 NAP = "100000"
 STAGES = ("Scheduled", "started", "Ready")
 PATIENCE = 120.0
@@ -209,7 +214,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="panal-bench-") as home:
         environ = {**os.environ, "PANAL_HOME": f"{home}/panal", "KUBECONFIG": f"{home}/kubeconfig"}
         command = [sys.executable, "-m", "panal.command"]
-        subprocess.run([*command, "up", "--name", "bench"], env=environ, check=True, stdout=subprocess.DEVNULL)
+        (config := Path(home) / "cluster.yaml").write_text(CLUSTER)
+        up = [*command, "up", "--name", "bench", "--config", str(config)]
+        subprocess.run(up, env=environ, check=True, stdout=subprocess.DEVNULL)
         try:
             print(f"load average {os.getloadavg()[0]:.1f} at the start")
             asyncio.run(run(ClusterPaths.of(Path(home) / "panal", "bench"), options))
