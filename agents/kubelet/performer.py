@@ -107,7 +107,7 @@ class Performer:
             asked = requests.sandbox_config(pod, attempt, names, node.name, config.cluster_domain, node.pod_pids_limit)
             async with shared.turns.turn(Stage.SANDBOX):
                 await shared.runtime.run_sandbox(asked)
-            await shared.view.refresh()
+            await shared.view.refresh(podspec.uid(pod))
         except (RuntimeFailure, OSError, ConfigError) as error:
             self._memory.sandbox_retry_at = time.time() + SANDBOX_RETRY
             shared.event(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
@@ -127,7 +127,7 @@ class Performer:
         """Do it and look at the outcome; a failure is tried again after a moment, by the next decision."""
         try:
             await doing
-            await self._shared.view.refresh()
+            await self._shared.view.refresh(podspec.uid(self._pod()))
         except (RuntimeFailure, OSError) as error:
             _log.warning("%s: %s", podspec.described(self._pod()), error)
             await asyncio.sleep(0.1)
@@ -178,7 +178,7 @@ class Performer:
                 self._shared.event(pod, "Warning", "Failed", f"Error: {failure.event}", spec)
             self._memory.failures[action.name] = failure.failure
         with contextlib.suppress(RuntimeFailure, OSError):
-            await self._shared.view.refresh()
+            await self._shared.view.refresh(podspec.uid(pod))
             self._tell_limits(spec, action.attempt)
 
     def _tell_limits(self, spec: ContainerSpec, attempt: int) -> None:

@@ -26,6 +26,9 @@ class PodView:
     old_sandboxes: Sequence[Sandbox] = ()
     containers: Mapping[str, Sequence[Container]] = field(default_factory=dict)
 
+    def sandbox_ids(self) -> list[str]:
+        return [found.id for found in (self.sandbox, *self.old_sandboxes) if found is not None]
+
     def running(self) -> list[Container]:
         every = [attempt for attempts in self.containers.values() for attempt in attempts]
         return [item for item in every if item.state is ContainerState.RUNNING]
@@ -55,6 +58,10 @@ class RuntimeView:
         self._runtime = runtime
         self._changed = changed
         self._pods: dict[str, PodView] = {}
+        self._owners: dict[str, str] = {}
+        """The pods' uids by their sandboxes' ids."""
+        self._heard: set[str | None] = set()
+        """Of whom the events since the last look told."""
         self._listing = False
         self._waiting: asyncio.Future[None] | None = None
         """Whoever asked while a list was under way: it may have begun before what they want to see."""
@@ -82,7 +89,8 @@ class RuntimeView:
                     delay = _RETRY_FIRST
                     keeping = tasks.spawn(self._keep_fresh(), name="containers")
                     try:
-                        async for _ in events:
+                        async for event in events:
+                            self._heard.add(self._owners.get(event.sandbox_id))
                             self._stale.set()
                     finally:
                         await tasks.cancel(keeping)
@@ -93,23 +101,30 @@ class RuntimeView:
             delay = min(delay * 2, _RETRY_MOST)
 
     async def _keep_fresh(self) -> None:
-        """One list for all events that came since the last."""
+        """Look at each pod of which something was heard since the last time, once; at all for a sandbox unknown."""
         while True:
             await self._stale.wait()
             self._stale.clear()
+            heard, self._heard = self._heard, set()
             with contextlib.suppress(RuntimeFailure, OSError):
-                await self.refresh()
+                for uid in heard if None not in heard else {None}:
+                    await self.refresh(uid)
 
     def _set_connected(self, connected: bool) -> None:
         if connected != self.connected:
             self.connected = connected
             self.on_connection(connected)
 
-    async def refresh(self) -> None:
-        """Return once a list that began after this call is here. Callers that wait together share one list.
+    async def refresh(self, uid: str | None = None) -> None:
+        """Return once a list that began after this call is here, of this pod's or of all.
 
-        Raises RuntimeFailure when the runtime does not answer.
+        Callers that wait for the list of all together share one. Answers come in the order of the questions. Raises
+        RuntimeFailure when the runtime does not answer.
         """
+        if uid is not None:
+            fresh = by_pod(*await self._runtime.of_pod(uid))
+            self._show(uid, fresh.get(uid))
+            return
         if not self._listing:
             self._listing = True
             await self._list()
@@ -139,7 +154,16 @@ class RuntimeView:
             waiting.set_result(None)
 
     def _replace(self, fresh: dict[str, PodView]) -> None:
-        before, self._pods = self._pods, fresh
-        for uid in before.keys() | fresh.keys():
-            if before.get(uid) != fresh.get(uid):
-                self._changed(uid)
+        for uid in self._pods.keys() | fresh.keys():
+            self._show(uid, fresh.get(uid))
+
+    def _show(self, uid: str, fresh: PodView | None) -> None:
+        """This is what there is of the pod now; None is nothing."""
+        before = self._pods.pop(uid, None)
+        for sandbox_id in before.sandbox_ids() if before is not None else ():
+            self._owners.pop(sandbox_id, None)
+        if fresh is not None:
+            self._pods[uid] = fresh
+            self._owners.update(dict.fromkeys(fresh.sandbox_ids(), uid))
+        if before != fresh:
+            self._changed(uid)

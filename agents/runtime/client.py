@@ -105,6 +105,13 @@ class RuntimeClient:
             self._unread.follow(found)
         return found
 
+    async def of_pod(self, uid: str) -> tuple[Sequence[Sandbox], Sequence[Container]]:
+        sandboxes, containers = await self._ask("of_pod", uid=uid)
+        found = [_container(raw) for raw in containers]
+        if self._unread is not None:
+            self._unread.follow_pod(uid, found)
+        return [_sandbox(raw) for raw in sandboxes], found
+
     async def exec(
         self, container_id: str, command: Sequence[str], *, timeout: float | None = None, stdin: bytes = b""
     ) -> ExecResult:

@@ -275,6 +275,11 @@ class Engine:
         cgroups.remove(record.cgroups)
         await asyncio.to_thread(self._state.forget_container, container_id)
 
+    async def of_pod(self, uid: str) -> tuple[Sequence[Sandbox], Sequence[Container]]:
+        mine = {key: record for key, record in self._sandboxes.items() if record.config.uid == uid}
+        inside = [record.shown() for record in self._containers.values() if record.sandbox_id in mine]
+        return [record.shown() for record in mine.values()], inside
+
     async def containers(self) -> Sequence[Container]:
         return [record.shown() for record in self._containers.values()]
 

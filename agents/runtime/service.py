@@ -48,6 +48,7 @@ VERBS: dict[str, Verb] = {
     "stop": lambda runtime, args: runtime.stop(args["id"], args["grace"]),
     "remove": lambda runtime, args: runtime.remove(args["id"]),
     "containers": lambda runtime, args: runtime.containers(),
+    "of_pod": lambda runtime, args: runtime.of_pod(args["uid"]),
     "exec": _exec,
     "usage": lambda runtime, args: runtime.usage(args["id"]),
     "image_user": lambda runtime, args: runtime.image_user(args["image"]),

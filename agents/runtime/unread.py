@@ -21,6 +21,8 @@ class Unread:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, list[int]] = {}
+        self._of_pod: dict[str, set[str]] = {}
+        """Which containers a pod was last said to have."""
 
     def hold(self, container_id: str) -> None:
         """From when it is made; twice is no error."""
@@ -36,11 +38,26 @@ class Unread:
 
     def follow(self, containers: Iterable[Container]) -> None:
         """Hold those that run, let go of those that have ended: the runtime has read to the end before it says so."""
-        live = {found.id for found in containers if found.state is not ContainerState.EXITED}
-        for container_id in self._held.keys() - live:
+        known = list(containers)
+        for container_id in self._held.keys() - {found.id for found in known}:
             self.release(container_id)
-        for container_id in live:
-            self.hold(container_id)
+        self._notice(known)
+
+    def follow_pod(self, uid: str, containers: Iterable[Container]) -> None:
+        """The same for those of one pod."""
+        known = list(containers)
+        for container_id in self._of_pod.pop(uid, set()) - {found.id for found in known}:
+            self.release(container_id)
+        if known:
+            self._of_pod[uid] = {found.id for found in known}
+        self._notice(known)
+
+    def _notice(self, containers: Iterable[Container]) -> None:
+        for found in containers:
+            if found.state is ContainerState.EXITED:
+                self.release(found.id)
+            else:
+                self.hold(found.id)
 
     def release(self, container_id: str) -> None:
         for descriptor in self._held.pop(container_id, ()):

@@ -410,7 +410,7 @@ async def test_a_pod_deleted_by_force_while_the_kubelet_was_away_is_ended(node: 
     await node.until_gone("gone")
     assert folder.exists()
     node.start("kubelet")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while folder.exists() or list(node.node.pod_logs.glob("default_gone_*")):
             await asyncio.sleep(0.02)
     assert not [found for found in Path("/proc").iterdir() if b"31536" in _command(found)]

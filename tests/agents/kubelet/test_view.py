@@ -34,6 +34,7 @@ class Lists:
     def __init__(self) -> None:
         self.boxes: list[Sandbox] = []
         self.lists = 0
+        self.asked: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
         self.bells: asyncio.Queue[ContainerChanged | None] = asyncio.Queue()
@@ -46,6 +47,10 @@ class Lists:
 
     async def containers(self) -> Sequence[Container]:
         return []
+
+    async def of_pod(self, uid: str) -> tuple[Sequence[Sandbox], Sequence[Container]]:
+        self.asked.append(uid)
+        return [box for box in self.boxes if box.config.uid == uid], []
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[ContainerChanged]]:
@@ -103,5 +108,30 @@ async def test_a_burst_of_events_is_one_list_and_a_lost_runtime_is_found_again()
         assert runtime.lists - before <= 2
         runtime.bells.put_nowait(None)
         while connections != [True, False, True]:
+            await asyncio.sleep(0.005)
+    await tasks.cancel(following)
+
+
+async def test_what_happens_in_one_pod_asks_for_no_other() -> None:
+    runtime: Any = Lists()
+    told: list[str] = []
+    runtime.boxes = [sandbox("s1", "a"), sandbox("s2", "b")]
+    view = RuntimeView(runtime, told.append)
+    following = tasks.spawn(view.run(), name="view")
+    async with asyncio.timeout(5):
+        await view.ready.wait()
+        assert (runtime.lists, sorted(told)) == (1, ["a", "b"])
+        runtime.boxes[0] = sandbox("s1", "a", 1)
+        for _ in range(3):
+            runtime.bells.put_nowait(ContainerChanged("c", "s1"))
+        while view.pod("a").sandbox != runtime.boxes[0]:
+            await asyncio.sleep(0.005)
+        assert (runtime.lists, set(runtime.asked)) == (1, {"a"})
+        assert told[2:] == ["a"]
+        del runtime.boxes[0]
+        await view.refresh("a")
+        assert (view.uids(), told[3:]) == (["b"], ["a"])
+        runtime.bells.put_nowait(ContainerChanged("c", "s1"))
+        while runtime.lists == 1:
             await asyncio.sleep(0.005)
     await tasks.cancel(following)
