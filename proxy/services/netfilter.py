@@ -19,7 +19,7 @@ from .addresses import ServiceRoutes
 from .conntrack import cut, may_be_stale, translation
 from .dataplane import DataplaneError
 from .nft import Nft, TooLong
-from .table import PortName, ServicePort, ServiceTable, changes, growing
+from .table import PortName, ServicePort, ServiceTable, between, changes, growing
 from .transaction import Ruleset
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Netfilter:
         if before is None:
             await self._replace(table)
         else:
-            await self._update(table)
+            await self._update(before, table)
         self._applied = self._latest = table
         self._cut_flows(before or ServiceTable(table.node), table)
 
@@ -75,14 +75,23 @@ class Netfilter:
     async def close(self) -> None:
         """The rules stay, and do their work."""
 
-    async def _update(self, table: ServiceTable) -> None:
-        transaction = self._ruleset.update(table)
+    async def _update(self, before: ServiceTable, table: ServiceTable) -> None:
+        """In one transaction; where that is too long, in parts, so that what is there already stays in force."""
         try:
-            if transaction:
-                await self._nft.run(transaction)
+            try:
+                await self._run(table)
+            except TooLong:
+                self._ruleset.replace(before)  # nothing was done: so it is still
+                for step in between(before, table, _PORTS_AT_ONCE):
+                    await self._run(step)
+                trim_memory()
         except DataplaneError as error:
             _log.warning("rules are not as they were left, replacing all: %s", error)
             await self._replace(table)
+
+    async def _run(self, table: ServiceTable) -> None:
+        if transaction := self._ruleset.update(table):
+            await self._nft.run(transaction)
 
     async def _replace(self, table: ServiceTable) -> None:
         """In one transaction; where that is too long, the first Services at once and the others right after.

@@ -156,6 +156,20 @@ def growing(table: ServiceTable, step: int) -> Iterator[ServiceTable]:
     yield table
 
 
+def between(old: ServiceTable, new: ServiceTable, step: int) -> Iterator[ServiceTable]:
+    """Tables that lead from one to the other, each with up to `step` service ports changed; the new one last."""
+    difference = changes(old, new)
+    names = [port.name for port in (*difference.removed, *difference.applied)]
+    ports = dict(old.ports)
+    for at in range(0, len(names) - step, step):
+        for name in names[at : at + step]:
+            ports.pop(name, None)
+            if name in new.ports:
+                ports[name] = new.ports[name]
+        yield replace(new, ports=dict(ports), step=None)
+    yield new
+
+
 class TableBuilder:
     """Collects Services and EndpointSlices; `table()` recomputes only what they touched since the last call."""
 

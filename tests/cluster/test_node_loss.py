@@ -1,9 +1,12 @@
-"""A node falls silent, is given up, and comes back."""
+"""A node falls silent, is given up, and comes back; meanwhile the pages are asked for."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import harness
@@ -30,6 +33,11 @@ spec:
       terminationGracePeriodSeconds: 1
       containers:
       - {name: web, image: agnhost, args: [netexec, --udp-port=-1]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 """
 
 
@@ -48,18 +56,36 @@ def test_a_silent_nodes_pods_are_replaced_and_removed_when_it_is_back(tmp_path: 
 def play(cluster: Cluster) -> None:
     cluster.apply(WEB)
     cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
-    [lost] = [name for name, node in places(cluster).items() if node == "nodoc"]
+    address = until(lambda: cluster.get("service", "web")["status"]["loadBalancer"]["ingress"][0]["ip"])
+    page = ("curl", "-s", f"http://{address}/hostname")
+    until(lambda: cluster.exec_on("menchupc", *page, check=False).startswith("web-"))
+    load = asking(cluster, str(address), 12)
+    lost = {name for name, node in places(cluster).items() if node == "nodoc"}
+    assert lost
     kubelet = cluster.find("kubelet", "nodoc")
     os.kill(kubelet.pid, signal.SIGSTOP)
     try:
         until(lambda: ready(cluster, "nodoc") == "Unknown", seconds=40)
-        until(lambda: len(set(places(cluster)) - {lost}) == 4, seconds=20)
-        assert lost in places(cluster)  # nobody can tell whether its processes live on
+        until(lambda: len(set(places(cluster)) - lost) == 4, seconds=20)
+        assert lost <= set(places(cluster))  # nobody can tell whether its processes live on
         cluster.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+        told = json.loads(load.communicate(timeout=60)[0])
+        assert told["failed"] == 0, told  # the silent node's pods served on, and left the Service in order
+        assert told["requests"] > 100, told
     finally:
         os.kill(kubelet.pid, signal.SIGCONT)
     until(lambda: ready(cluster, "nodoc") == "True", seconds=25)
-    until(lambda: lost not in places(cluster), seconds=20)
+    until(lambda: not lost & set(places(cluster)), seconds=20)
+
+
+def asking(cluster: Cluster, address: str, seconds: float) -> subprocess.Popen[bytes]:
+    """Four clients on MenchuPC that ask for the page without end."""
+    script = str(harness.ROOT / "tests" / "cluster" / "load.py")
+    ask = ["shell", "--name", cluster.name, "menchupc", "--", "python3", script]
+    words = [sys.executable, "-m", "panal.command", *ask, str(seconds), "4", address, "web"]
+    return subprocess.Popen(
+        cluster.user.command(words), env=cluster.user.env(), cwd=harness.ROOT, stdout=subprocess.PIPE
+    )
 
 
 def places(cluster: Cluster) -> dict[str, str]:

@@ -244,11 +244,13 @@ def test_thousands_of_services_are_loaded_in_parts_where_one_is_too_long(in_worl
         def __init__(self) -> None:
             self._library = NftLibrary(os.environ)
             self.sizes: list[int] = []
+            self.replaced = 0
 
         async def run(self, transaction: str) -> None:
             if len(transaction) > 200_000:
                 raise TooLong("nft: Message too long")
             self.sizes.append(len(transaction))
+            self.replaced += "delete table" in transaction
             await self._library.run(transaction)
 
     async def story(world: Any) -> None:
@@ -269,6 +271,10 @@ def test_thousands_of_services_are_loaded_in_parts_where_one_is_too_long(in_worl
         await dataplane.apply(table(*ports[:-1], replace(ports[-1], endpoints=(Endpoint(first, 80, True),))))
         assert len(short.sizes) == 11
         assert short.sizes[-1] < 800
+        assert (await world.ask(NODE, ("10.20.3.231", 80)))[0] == first
+        await dataplane.apply(table(ports[0]))
+        await dataplane.apply(table(*ports[:-1], replace(ports[-1], endpoints=(Endpoint(first, 80, True),))))
+        assert short.replaced == 1  # at the start: whatever comes later leaves what there is in force
         assert (await world.ask(NODE, ("10.20.3.231", 80)))[0] == first
 
     in_world(story)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from panal.proxy.services.table import (
@@ -9,6 +10,7 @@ from panal.proxy.services.table import (
     PortName,
     ServiceTable,
     TableBuilder,
+    between,
     build,
     changes,
 )
@@ -125,6 +127,20 @@ def test_a_change_of_one_service_leaves_the_others_the_same_objects() -> None:
     last = builder.table()
     assert changes(after, last).removed == (before.ports[names[2]],)
     assert not changes(after, last).applied
+
+
+def test_a_long_step_is_made_of_short_ones_that_lead_to_the_same() -> None:
+    def of(*numbers: int) -> ServiceTable:
+        services = [service(f"s{number}", clusterIP=f"10.10.1.{number + 1}") for number in numbers]
+        return build(NODE, NODE_IPS, services, [])
+
+    old, new = of(*range(5)), of(*range(3, 12))
+    steps = [old, *between(old, new, 4)]
+    assert steps[-1] is new
+    sizes = [len((found := changes(a, b)).removed) + len(found.applied) for a, b in itertools.pairwise(steps)]
+    assert sizes == [4, 4, 2]
+    kept = PortName("default", "s4", "", "TCP")
+    assert all(kept in table.ports for table in steps)
 
 
 def test_slices_may_come_before_their_service_and_outlive_it() -> None:
