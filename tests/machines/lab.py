@@ -61,6 +61,27 @@ class Lab:
             os.chown(home, uid, uid)
         return Machine(uid, home, {}, self, holder, name, address)
 
+    def behind_nat(self, name: str, address: str, home: Path) -> Machine:
+        """A machine whose router has this address, and lets nobody in: others see the router only."""
+        router = self.machine(f"{name}-r", address, home.with_name(f"{name}-router"))
+        hidden = _hold(*self.enter(self.switch), "unshare", "-n")
+        self.holders.append(hidden)
+        peer = ["type", "veth", "peer", "name", "eth0", "netns", str(hidden.pid)]
+        self.run(router.holder, "ip", "link", "add", "inner", *peer)
+        self.run(router.holder, "ip", "address", "add", "172.30.0.1/24", "dev", "inner")
+        self.run(router.holder, "ip", "link", "set", "inner", "up")
+        self.run(router.holder, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        rules = "add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }"
+        self.run(router.holder, "nft", f"{rules}; add rule ip nat out oifname eth0 masquerade")
+        for device in ("lo", "eth0"):
+            self.run(hidden, "ip", "link", "set", device, "up")
+        self.run(hidden, "ip", "address", "add", "172.30.0.2/24", "dev", "eth0")
+        self.run(hidden, "ip", "route", "add", "default", "via", "172.30.0.1")
+        home.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(home, router.uid, router.uid)
+        return Machine(router.uid, home, {}, self, hidden, name, "172.30.0.2")
+
 
 @dataclass
 class Machine(User):

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from cryptography import x509
 from harness import cmdline, processes_below, until
-from lab import Company
+from lab import POD, Company
 
 from panal.pki import Authority
 
@@ -139,6 +139,23 @@ def test_a_control_plane_that_is_restored_from_its_backup_has_its_machines_again
     company.cluster.kubectl("wait", "--for=condition=Ready", "pod/near", "--timeout=60s")
     until(company.is_ready, seconds=60)
     until(lambda: company.both_ways() is None, seconds=60)
+
+
+@FULL
+def test_a_machine_behind_nat_is_reached_like_any_other(company: Company):
+    """It dials out; nobody can dial it."""
+    machine = company.laptop.lab.behind_nat("hidden", "10.99.0.9", company.laptop.home.parent / "hidden")
+    company.adds(machine, "hidden")
+    try:
+        company.cluster.apply(POD.format(name="inside", node="hidden"))
+        company.cluster.kubectl("wait", "--for=condition=Ready", "pod/inside", "--timeout=60s")
+        assert company.fetch("near", "http://inside/who") == "inside\n\n"
+        until(lambda: company.fetch("far", "http://inside/who") == "inside\n\n", seconds=30)
+        assert company.fetch("inside", "http://far/who") == "far\n\n"
+        assert "inside" in company.cluster.kubectl("exec", "inside", "--", "cat", "/tmp/w/who")
+    finally:
+        company.office.panal("node", "rm", "hidden", "--name", "near", "--timeout", "5", check=False)
+        machine.panal("down", "--name", "hidden", check=False)
 
 
 @FULL
