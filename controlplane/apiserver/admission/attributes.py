@@ -41,6 +41,8 @@ class Attributes:
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The user's, too."""
     dry_run: bool = False
+    requested: Resource | None = None
+    """What the client asked for, where `resource` is another version of it."""
     warnings: list[str] = field(default_factory=list)
     """What plugins want the client to be warned of."""
 

@@ -53,6 +53,15 @@ class CustomResource(Resource):
         return found
 
     @cached_property
+    def siblings(self) -> tuple[CustomResource, ...]:
+        """The other served versions."""
+        from ..cache import Item
+        from .served import parse
+
+        definition = Item("", f"{self.plural}.{self.group}", self.since, self.source)
+        return tuple(each for each in parse(definition) if each.version != self.version)
+
+    @cached_property
     def type(self) -> Type:
         """What server-side apply walks."""
         from .types import root

@@ -14,6 +14,7 @@ from panal.resources import NAMESPACES, Resource, resource
 
 from ..admission.attributes import Attributes, Reader
 from ..cache import Cache
+from ..webhooks import equivalents
 from .lookup import Bound, refusal
 from .policy import Binding, Misconfigured, Policy
 
@@ -32,8 +33,8 @@ class Policies:
         """Raises StatusError for what a policy denies."""
         denied = [
             (policy, binding, decision)
-            for policy, binding in self._bound.concerning(attributes, reader)
-            for decision in self._decide(policy, binding, attributes, reader)
+            for policy, binding, found in self._bound.concerning(attributes, reader)
+            for decision in self._decide(policy, binding, equivalents.view(attributes, found), reader)
             if "Deny" in binding.actions
         ]
         if denied:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..admission.attributes import Attributes
 from ..custom import functions, rules
+from ..webhooks import review
 from . import literals
 
 Object = dict[str, Any]
@@ -72,15 +73,14 @@ def seen(asked: Attributes) -> Object:
 
 
 def _request(asked: Attributes) -> Object:
-    found = asked.resource
-    kind = {"group": found.group, "version": found.version, "kind": found.kind}
-    place = {"group": found.group, "version": found.version, "resource": found.plural}
+    kind, place = review.names(asked.resource)
+    asked_kind, asked_place = review.names(asked.requested or asked.resource)
     return {
         "kind": kind,
         "resource": place,
         "subResource": asked.subresource,
-        "requestKind": kind,
-        "requestResource": place,
+        "requestKind": asked_kind,
+        "requestResource": asked_place,
         "requestSubResource": asked.subresource,
         "name": asked.obj["metadata"].get("name") or asked.name,
         "namespace": asked.namespace,

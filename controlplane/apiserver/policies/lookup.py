@@ -34,15 +34,15 @@ class Bound:
         self._state = (-1, -1)
         self._found: list[tuple[Policy, list[Binding]]] = []
 
-    def concerning(self, asked: Attributes, reader: Reader) -> Iterator[tuple[Policy, Binding]]:
-        """Those that a request is subject to, in the order of their names."""
+    def concerning(self, asked: Attributes, reader: Reader) -> Iterator[tuple[Policy, Binding, Resource]]:
+        """Those that a request is subject to, in the order of their names, and as what."""
         if not len(self._bindings) or asked.resource.group == GROUP:
             return
         for policy, bindings in self._all():
-            if concerns(policy.constraints, asked, reader):
+            if (found := concerns(policy.constraints, asked, reader)) is not None:
                 for binding in bindings:
-                    if binding.match is None or concerns(binding.match, asked, reader):
-                        yield policy, binding
+                    if binding.match is None or concerns(binding.match, asked, reader) is not None:
+                        yield policy, binding, found
 
     def _all(self) -> list[tuple[Policy, list[Binding]]]:
         state = (self._policies.revision, self._bindings.revision)

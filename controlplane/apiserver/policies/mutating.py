@@ -16,6 +16,7 @@ from panal.resources import NAMESPACES, Resource, resource
 from ..admission.attributes import Attributes, Reader
 from ..cache import Cache
 from ..schema import Type
+from ..webhooks import equivalents
 from .expressions import Failed, run
 from .lookup import Bound, refusal
 from .policy import Binding, Misconfigured, Policy
@@ -38,25 +39,26 @@ class MutatingPolicies:
         if asked.operation == "DELETE":
             return
         left: dict[tuple[str, str], bytes] = {}
-        for policy, binding in list(self._bound.concerning(asked, reader)):
-            self._act(policy, binding, asked, reader)
+        for policy, binding, found in list(self._bound.concerning(asked, reader)):
+            self._act(policy, binding, found, asked, reader)
             left[policy.name, binding.name] = _encoded(asked.obj)
         if len(left) < 2:
             return
-        for policy, binding in list(self._bound.concerning(asked, reader)):
+        for policy, binding, found in list(self._bound.concerning(asked, reader)):
             seen = left.get((policy.name, binding.name))
             if policy.spec.get("reinvocationPolicy") == "IfNeeded" and seen != _encoded(asked.obj):
-                self._act(policy, binding, asked, reader)
+                self._act(policy, binding, found, asked, reader)
 
-    def _act(self, policy: Policy, binding: Binding, asked: Attributes, reader: Reader) -> None:
+    def _act(self, policy: Policy, binding: Binding, found: Resource, asked: Attributes, reader: Reader) -> None:
         space = reader.get(NAMESPACES, "", asked.namespace) if asked.resource.namespaced else None
         try:
             for params in list(self._bound.params(policy, binding, asked, reader)):
                 for patch in policy.spec.get("mutations") or ():
-                    seen = policy.prepared(asked, params, space)  # as the patch before this one left the object
-                    if seen is None:
+                    view = equivalents.view(asked, found)  # as the patch before this one left the object
+                    if (seen := policy.prepared(view, params, space)) is None:
                         break
-                    _become(asked, patched(patch, asked, seen))
+                    _become(view, patched(patch, view, seen))
+                    equivalents.accept(asked, view)
         except (Failed, Misconfigured, StatusError) as error:
             if policy.fails_closed:
                 why = error.message if isinstance(error, StatusError) else str(error)

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from panal.resources import Resource
 from panal.selectors import LabelSelector, from_label_selector
 
 from ..admission.attributes import Attributes, Reader
-from ..webhooks import matching
+from ..webhooks import equivalents, matching
 from .expressions import Failed, conditions_hold, run, seen
 
 Object = dict[str, Any]
@@ -30,6 +31,7 @@ class Match:
     excluded: tuple[Mapping[str, Any], ...]
     namespaces: LabelSelector
     objects: LabelSelector
+    policy: str = "Equivalent"
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Match:
@@ -38,16 +40,18 @@ class Match:
             tuple(found.get("excludeResourceRules") or ()),
             from_label_selector(found.get("namespaceSelector") or {}),
             from_label_selector(found.get("objectSelector") or {}),
+            str(found.get("matchPolicy") or "Equivalent"),
         )
 
 
-def concerns(match: Match, asked: Attributes, reader: Reader) -> bool:
-    """Whether a request is one of those. A binding without rules takes its policy's."""
-    if any(_rule(rule, asked) for rule in match.excluded):
-        return False
-    if match.rules and not any(_rule(rule, asked) for rule in match.rules):
-        return False
-    return matching.selected(match.namespaces, match.objects, asked, reader)
+def concerns(match: Match, asked: Attributes, reader: Reader) -> Resource | None:
+    """As what a request is one of those, None if it is not. A binding without rules takes its policy's."""
+    if equivalents.named(match.excluded, match.policy, asked, _rule) is not None:
+        return None
+    found = equivalents.named(match.rules, match.policy, asked, _rule) if match.rules else asked.resource
+    if found is None or not matching.selected(match.namespaces, match.objects, asked, reader):
+        return None
+    return found
 
 
 def _rule(rule: Mapping[str, Any], asked: Attributes) -> bool:

@@ -23,7 +23,7 @@ from ..admission import Attributes
 from ..admission.attributes import Object, Reader
 from ..cache import Cache
 from ..strategy import RequestContext
-from . import matching, review
+from . import equivalents, matching, review
 from .calling import Caller
 from .matching import Webhook
 from .review import Failure, Verdict
@@ -76,27 +76,32 @@ class Webhooks:
             for index, hook in enumerate(hooks):
                 if turn and not self._again(hook, before.get(index), attributes.obj):
                     continue
-                if self._concerned(hook, attributes):
-                    found = await self._ask(ctx, hook, attributes)
+                if (seen := self._concerned(hook, attributes)) is not None:
+                    found = await self._ask(ctx, hook, seen)
                     if found is not None and found.patch:
-                        _change(hook, attributes, found.patch, default)
+                        _change(hook, seen, found.patch)
+                        equivalents.accept(attributes, seen)
+                        default(attributes.obj)
                     before[index] = _encoded(attributes.obj)
 
-    def _concerned(self, hook: Webhook, attributes: Attributes) -> bool:
-        """Whether it is to be asked. Raises Forbidden for a condition that cannot be evaluated."""
-        if not matching.concerns(hook, attributes, self._reader):
-            return False
+    def _concerned(self, hook: Webhook, asked: Attributes) -> Attributes | None:
+        """The request as it is to be asked about it, None if not. Raises Forbidden for a condition that fails."""
+        found = matching.concerns(hook, asked, self._reader)
+        if found is None:
+            return None
+        attributes = equivalents.view(asked, found)
         conditions = hook.spec.get("matchConditions")
         if not conditions:
-            return True
+            return attributes
         from ..policies import expressions
 
         try:
-            return expressions.conditions_hold(conditions, expressions.seen(attributes))
+            holds = expressions.conditions_hold(conditions, expressions.seen(attributes))
+            return attributes if holds else None
         except expressions.Failed as error:
             if hook.ignores_failures:
-                return False
-            where, name = attributes.resource, str(attributes.obj["metadata"].get("name") or attributes.name)
+                return None
+            where, name = asked.resource, str(attributes.obj["metadata"].get("name") or attributes.name)
             details = {"name": name, **({"group": where.group} if where.group else {}), "kind": where.plural}
             raise Forbidden(f'{where.group_resource} "{name}" is forbidden: {error}', details=details) from error
 
@@ -107,10 +112,9 @@ class Webhooks:
 
     async def validate(self, ctx: RequestContext, attributes: Attributes) -> None:
         """Raises what the first webhook refuses with, InternalError for one that fails."""
-        hooks = self._validating.all()
-        concerned = [hook for hook in hooks if self._concerned(hook, attributes)]
-        if concerned:
-            await asyncio.gather(*(self._ask(ctx, hook, attributes) for hook in concerned))
+        seen = ((hook, self._concerned(hook, attributes)) for hook in self._validating.all())
+        if concerned := [(hook, asked) for hook, asked in seen if asked is not None]:
+            await asyncio.gather(*(self._ask(ctx, hook, asked) for hook, asked in concerned))
 
     async def _ask(self, ctx: RequestContext, hook: Webhook, attributes: Attributes) -> Verdict | None:
         """The verdict of a webhook that allows it, None for one whose failure does not matter."""
@@ -136,7 +140,7 @@ def _failed(hook: Webhook, why: str) -> InternalError:
     return InternalError(f"Internal error occurred: {message}", details={"causes": [{"message": message}]})
 
 
-def _change(hook: Webhook, attributes: Attributes, operations: object, default: Callable[[Object], None]) -> None:
+def _change(hook: Webhook, attributes: Attributes, operations: object) -> None:
     from ..patch.jsonpatches import json_patch
 
     try:
@@ -147,7 +151,6 @@ def _change(hook: Webhook, attributes: Attributes, operations: object, default: 
         raise _failed(hook, "the patched object has no metadata")
     attributes.obj.clear()
     attributes.obj.update(changed)
-    default(attributes.obj)
 
 
 def _encoded(obj: Object) -> bytes:

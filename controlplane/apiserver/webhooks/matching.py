@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from panal.resources import NAMESPACES
+from panal.resources import NAMESPACES, Resource
 from panal.selectors import LabelSelector, from_label_selector
 
 from ..admission import Attributes
 from ..admission.attributes import Object, Reader
+from .equivalents import named
 
 _GROUP = "admissionregistration.k8s.io"
 """Webhooks are never asked about webhooks and policies: nobody could take a broken one away."""
@@ -58,11 +59,12 @@ def webhooks(configurations: Iterable[Object]) -> list[Webhook]:
     ]
 
 
-def concerns(hook: Webhook, asked: Attributes, reader: Reader) -> bool:
-    """Whether the webhook is to be asked."""
-    if asked.resource.group == _GROUP or not any(covers(rule, asked) for rule in hook.spec.get("rules") or ()):
-        return False
-    return selected(hook.namespaces, hook.objects, asked, reader)
+def concerns(hook: Webhook, asked: Attributes, reader: Reader) -> Resource | None:
+    """As what the webhook is to be asked about the request, None if it is not."""
+    if asked.resource.group == _GROUP:
+        return None
+    found = named(hook.spec.get("rules") or (), hook.spec.get("matchPolicy"), asked, covers)
+    return found if found is not None and selected(hook.namespaces, hook.objects, asked, reader) else None
 
 
 def selected(namespaces: LabelSelector, objects: LabelSelector, asked: Attributes, reader: Reader) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from panal.errors import StatusError
+from panal.resources import Resource
 
 from ..admission import Attributes
 from ..strategy import RequestContext
@@ -43,10 +44,15 @@ def version(spec: Any) -> str:
     raise Failure("webhook does not accept known AdmissionReview versions (v1, v1beta1)")
 
 
+def names(resource: Resource) -> tuple[dict[str, str], dict[str, str]]:
+    """A resource's kind and its place, as reviews name them."""
+    version = {"group": resource.group, "version": resource.version}
+    return {**version, "kind": resource.kind}, {**version, "resource": resource.plural}
+
+
 def request(ctx: RequestContext, asked: Attributes, uid: str, version: str) -> Object:
-    resource = asked.resource
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-    place = {"group": resource.group, "version": resource.version, "resource": resource.plural}
+    kind, place = names(asked.resource)
+    asked_kind, asked_place = names(asked.requested or asked.resource)
     below = {"subResource": asked.subresource, "requestSubResource": asked.subresource} if asked.subresource else {}
     deleting = asked.operation == "DELETE"
     options = {"kind": _OPTIONS[asked.operation], "apiVersion": "meta.k8s.io/v1"}
@@ -64,8 +70,8 @@ def request(ctx: RequestContext, asked: Attributes, uid: str, version: str) -> O
             "uid": uid,
             "kind": kind,
             "resource": place,
-            "requestKind": kind,
-            "requestResource": place,
+            "requestKind": asked_kind,
+            "requestResource": asked_place,
             **below,
             "name": asked.obj["metadata"].get("name") or asked.name,
             **({"namespace": asked.namespace} if asked.namespace else {}),

@@ -6,6 +6,7 @@ import base64
 import datetime
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -217,3 +218,54 @@ def test_match_conditions_decide_who_is_asked(client: Recorder, operator: Operat
     register(client, "validating", {"clientConfig": operator.client("/yes"), "matchConditions": [wanted]})
     assert create(client, "wanted-too").code == 201
     assert [asked["name"] for _, asked in operator.asked] == ["wanted-too"]
+
+
+def _custom(client: Recorder) -> None:
+    """A kind that is served in two versions."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    versions = [{"name": name, "served": True, "storage": name == "v1", "schema": schema} for name in ("v1", "v1beta1")]
+    names = {"plural": "kites", "singular": "kite", "kind": "Kite", "listKind": "KiteList"}
+    spec = {"group": "toys.example.com", "scope": "Cluster", "names": names, "versions": versions}
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    assert client.send("POST", path, {"metadata": {"name": "kites.toys.example.com"}, "spec": spec}).code == 201
+    deadline = time.monotonic() + 20
+    while client.send("GET", "/apis/toys.example.com/v1beta1/kites").code != 200:
+        assert time.monotonic() < deadline
+
+
+def test_a_rule_about_one_version_is_about_all_of_them(client: Recorder, operator: Operator) -> None:
+    _custom(client)
+    rules = [{"operations": ["*"], "apiGroups": ["toys.example.com"], "apiVersions": ["v1"], "resources": ["kites"]}]
+    operator.answers["/set"] = patch({"op": "add", "path": "/color", "value": "red"})
+    exact = {"clientConfig": operator.client("/exact"), "rules": rules, "matchPolicy": "Exact"}
+    register(client, "mutating", {"clientConfig": operator.client("/set"), "rules": rules}, exact)
+    beta = {"apiVersion": "toys.example.com/v1beta1", "kind": "Kite", "metadata": {"name": "a"}}
+    reply = client.send("POST", "/apis/toys.example.com/v1beta1/kites", beta)
+    assert (reply.code, reply.body["apiVersion"], reply.body["color"]) == (201, beta["apiVersion"], "red")
+    [(path, asked)] = operator.asked
+    assert (path, asked["object"]["apiVersion"]) == ("/set", "toys.example.com/v1")
+    assert (asked["kind"]["version"], asked["requestKind"]["version"]) == ("v1", "v1beta1")
+    assert (asked["resource"]["version"], asked["requestResource"]["version"]) == ("v1", "v1beta1")
+
+
+def test_a_policy_about_one_version_sees_the_other_as_its_own(client: Recorder) -> None:
+    where = {"apiGroups": ["autoscaling"], "apiVersions": ["v1"], "operations": ["CREATE"]}
+    rules = [{**where, "resources": ["horizontalpodautoscalers"]}]
+    rule = {"expression": "object.spec.targetCPUUtilizationPercentage < 90", "message": "too busy"}
+    spec = {"matchConstraints": {"resourceRules": rules}, "validations": [rule]}
+    policies, bindings = f"{HOOKS}/validatingadmissionpolicies", f"{HOOKS}/validatingadmissionpolicybindings"
+    assert client.send("POST", policies, {"metadata": {"name": "busy"}, "spec": spec}).code == 201
+    bound = {"metadata": {"name": "busy"}, "spec": {"policyName": "busy", "validationActions": ["Deny"]}}
+    assert client.send("POST", bindings, bound).code == 201
+    target = {"type": "Utilization", "averageUtilization": 95}
+    scaled = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+    body = {"metadata": {"name": "x"}, "spec": {"maxReplicas": 2, "scaleTargetRef": scaled, "metrics": [cpu]}}
+    reply = client.send("POST", "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers", body)
+    assert (reply.code, "too busy" in reply.body["message"]) == (422, True), reply.body
+    kept = client.send("GET", f"{policies}/busy").body
+    kept["spec"]["matchConstraints"]["matchPolicy"] = "Exact"
+    assert client.send("PUT", f"{policies}/busy", kept).code == 200
+    reply = client.send("POST", "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers", body)
+    assert reply.code == 201
+    assert client.send("DELETE", f"{bindings}/busy").code == 200
