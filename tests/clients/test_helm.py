@@ -70,7 +70,7 @@ def test_what_would_be_installed_is_shown_with_what_the_server_knows(helm: Helm)
     shown = helm("install", "dry", CHART, "--dry-run=server")
     assert 'hosts: "kube-system"' in shown
     assert 'hosts: "none"' in helm("template", "dry", CHART, "--kube-version=1.36.0")
-    assert 'hosts: "kube-system"' in helm("template", "dry", CHART, "--dry-run=server")
+    assert 'hosts: "kube-system"' in helm("template", "dry", CHART, "--dry-run=server", "--validate")
     helm.kubectl("get", "deployment", "dry", code=1)
     assert helm.json("list") == []
     assert "incompatible with Kubernetes" in helm("template", "dry", CHART, "--kube-version=1.20.0", code=1)

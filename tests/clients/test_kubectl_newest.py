@@ -36,6 +36,7 @@ def config_map(name: str) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
 
 
+@pytest.mark.timeout(600)
 def test_every_kind_is_explained_to_its_last_field_listed_and_described(kubectl: Kubectl) -> None:
     rows = [row.split() for row in kubectl("api-resources", "--no-headers").splitlines()]
     assert len(rows) > 60
