@@ -90,8 +90,8 @@ class Certificates:
         return self._fake
 
 
-def fake_certificate(now: datetime.datetime) -> tuple[bytes, bytes]:
-    """A self-signed certificate that says what it is, for a year."""
+def fake_certificate(now: datetime.datetime, name: str = "ingress.local") -> tuple[bytes, bytes]:
+    """A self-signed certificate that says what it is, for a year, and its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -109,7 +109,7 @@ def fake_certificate(now: datetime.datetime) -> tuple[bytes, bytes]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=365))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("ingress.local")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     return (

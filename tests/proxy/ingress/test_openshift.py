@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ import pytest
 from panal.proxy.ingress import openshift
 from panal.proxy.ingress.build import build
 from panal.proxy.ingress.passthrough import server_name
-from panal.proxy.ingress.tls import Certificates, key_pair
+from panal.proxy.ingress.tls import Certificates, fake_certificate, key_pair
 
 from .conftest import LAST, Ingress, saying, serving, status
 from .conftest import backend as serving_backend
@@ -36,30 +37,8 @@ def route(name: str, *, namespace: str = "default", age: int = 0, **spec: Any) -
 
 def certificate(name: str) -> tuple[str, str]:
     """Self-signed, for a DNS name; certificate and key in PEM."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64])])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return made.public_bytes(pem).decode(), private.decode()
+    pem, key = fake_certificate(datetime.datetime.now(datetime.UTC), name)
+    return pem.decode(), key.decode()
 
 
 def test_the_oldest_route_has_the_host_and_its_namespace_with_it() -> None:
