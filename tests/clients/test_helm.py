@@ -67,6 +67,8 @@ def helm(kubeconfig: Path, space: str, tmp_path: Path) -> Helm:
 
 @everything
 def test_what_would_be_installed_is_shown_with_what_the_server_knows(helm: Helm) -> None:
+    helm.kubectl("apply", "-f", f"{CHART}/crds")  # a dry run does not define it
+    helm.kubectl("wait", "crd/colors.helm.example.com", "--for=condition=Established", "--timeout=30s")
     shown = helm("install", "dry", CHART, "--dry-run=server")
     assert 'hosts: "kube-system"' in shown
     assert 'hosts: "none"' in helm("template", "dry", CHART, "--kube-version=1.36.0")
