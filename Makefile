@@ -23,7 +23,7 @@ demo-real: setup ## The same with the real WordPress, MariaDB and NGINX, install
 	@.venv/bin/python examples/miempresa/real/demo.py
 
 test-real: setup ## Tests with the real servers: demo-real with all its stories, and each host image whose programs are here
-	@./scripts/tools.sh nginx mariadb wordpress
+	@./scripts/tools.sh nginx mariadb wordpress redis-server memcached haproxy php-fpm postgres node curl
 	@PANAL_TEST_REAL=1 .venv/bin/python -m pytest tests/cluster/test_real.py tests/agents/runtime/test_images.py
 
 demo-down: setup ## End the demo's cluster
