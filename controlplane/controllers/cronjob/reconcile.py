@@ -21,6 +21,10 @@ class CronJobs:
         self._jobs_by_owner = informers.index(JOBS, by_owner)
         self._crons = informers.of(CRONJOBS)
         self._jobs = informers.of(JOBS)
+        self._started: dict[str, str] = {}
+        """By uid, the latest time started here: its Job, if it is deleted at once, is not made again, though the informer
+        may not have heard that the time was seen to.
+        """
         self._controller: Controller[Key] = Controller("cronjob", self.reconcile, workers=2)
         self._crons.subscribe(self._on_cron)
         self._jobs.subscribe(self._on_job)
@@ -32,6 +36,8 @@ class CronJobs:
     def _on_cron(self, delta: Delta) -> None:
         if isinstance(delta, Applied):
             self._controller.queue.add(key(delta.new))
+        else:
+            self._started.pop(uid(delta.old), None)
 
     def _on_job(self, delta: Delta) -> None:
         job = delta.new if isinstance(delta, Applied) else delta.old
@@ -45,7 +51,7 @@ class CronJobs:
             return None
         jobs = self._jobs_by_owner.get(("owner", uid(cron)))
         try:
-            plan = decide.plan(cron, jobs, self._context.now())
+            plan = decide.plan(self._as_started(cron), jobs, self._context.now())
         except (ValueError, KeyError) as error:
             text = f"unparseable schedule: {(cron.get('spec') or {}).get('schedule')!r} : {error}"
             self._events.event(cron, "Warning", "UnparseableSchedule", text)
@@ -56,9 +62,16 @@ class CronJobs:
             await self._delete(cron, job)
         if plan.create is not None:
             await self._create(cron, plan.create)
+            self._started[uid(cron)] = plan.status["lastScheduleTime"]
         if plan.status != status(cron):
             await self._context.client.update_status(CRONJOBS, {**cron, "status": plan.status})
         return plan.again
+
+    def _as_started(self, cron: Object) -> Object:
+        latest = self._started.get(uid(cron), "")
+        if latest <= (status(cron).get("lastScheduleTime") or ""):
+            return cron
+        return {**cron, "status": {**status(cron), "lastScheduleTime": latest}}
 
     async def _create(self, cron: Object, job: Object) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from panal.controlplane.controllers.cronjob.decide import SCHEDULED
 from panal.controlplane.controllers.cronjob.reconcile import CronJobs
 from panal.controlplane.controllers.job.counting import TRACKED
 from panal.controlplane.controllers.job.decide import finished
@@ -146,8 +147,11 @@ def test_a_cronjob_starts_each_time_once_and_what_it_keeps_is_what_was_asked_for
                     said = [{"type": rest[1], "status": "True"}]
                     at = {"completionTime": timestamp(world.now)} if rest[1] == "Complete" else {}
                     await world.api.update_status(JOBS, {**job, "status": {"conditions": said, **at}})
-                case "delete job" if found := world.api.all(JOBS):
-                    await world.api.delete(JOBS, name(found[rest[0] % len(found)]), NS)
+                case "delete job":
+                    said = (await world.api.get(CRONJOBS, "tick", NS)).get("status", {}).get("lastScheduleTime", "")
+                    noted = [job for job in world.api.all(JOBS) if metadata(job)["annotations"][SCHEDULED] <= said]
+                    if noted:
+                        await world.api.delete(JOBS, name(noted[rest[0] % len(noted)]), NS)
                 case "suspend":
                     found = await world.api.get(CRONJOBS, "tick", NS)
                     await world.api.update(CRONJOBS, {**found, "spec": {**spec(found), "suspend": rest[0]}})
