@@ -22,8 +22,8 @@ class CronJobs:
         self._crons = informers.of(CRONJOBS)
         self._jobs = informers.of(JOBS)
         self._started: dict[str, str] = {}
-        """By uid, the latest time started here: its Job, if it is deleted at once, is not made again, though the informer
-        may not have heard that the time was seen to.
+        """By uid, the latest time started here: its Job, if it is deleted at once, is not made again, though the
+        informer may not have heard that the time was seen to.
         """
         self._controller: Controller[Key] = Controller("cronjob", self.reconcile, workers=2)
         self._crons.subscribe(self._on_cron)
