@@ -105,8 +105,8 @@ class Owned:
         self.expectations.expect(which, time.monotonic(), creations=len(create), deletions=doomed)
         made, failure = await control.create(owner, create) if create else (0, None)
         self.expectations.created(which, len(create) - made)
-        failed, other = await control.delete(owner, delete) if delete else ([], None)
-        for pod in failed:
+        unseen, other = await control.delete(owner, delete) if delete else ([], None)
+        for pod in unseen:
             self.expectations.deleted(which, uid(pod))
         return failure or other
 

@@ -35,10 +35,10 @@ class PodControl:
         return made, None
 
     async def delete(self, owner: Object, pods: Sequence[Object]) -> tuple[list[Object], Failure | None]:
-        """Those that could not be deleted, and why. What is gone already counts as deleted."""
+        """Those whose end nobody will see: deleted they could not be, or gone they were, before; and why the former."""
         results = await _together([self._remover(owner, pod) for pod in pods])
-        failed = [pod for pod, result in zip(pods, results, strict=True) if result is not None]
-        return failed, next((result for result in results if result is not None), None)
+        unseen = [pod for pod, result in zip(pods, results, strict=True) if result is not None]
+        return unseen, next((each for each in results if each is not None and not isinstance(each, NotFound)), None)
 
     def _maker(self, owner: Object, pod: Object) -> Callable[[], Awaitable[None]]:
         async def make() -> None:
@@ -57,7 +57,7 @@ class PodControl:
             try:
                 await self._client.delete(PODS, name(pod), namespace(pod), uid=uid(pod))
             except NotFound:
-                return
+                raise
             except StatusError as error:
                 self._events.event(owner, "Warning", "FailedDelete", f"Error deleting: {error.message}")
                 raise

@@ -270,3 +270,23 @@ def test_slices_and_endpoints_end_with_just_the_pods_there_are(history: list[Ste
         run(story)
     finally:
         slices.LIMIT = limit
+
+
+def test_a_deletion_that_came_too_late_to_be_seen_is_not_waited_for() -> None:
+    """A node's daemon has ended, and goes while the DaemonSet writes what its template is."""
+
+    async def story() -> None:
+        world = World(DaemonSets)
+        await world.api.create(DAEMONSETS, owner(), NS)
+        await world.add_node(0)
+        await world.settle()
+        await world.kubelet(0, "Failed")
+        await change(world, DAEMONSETS, template=template("b"))
+        world.hear_all()
+        (pod,) = world.api.all(PODS)
+        world.api.remove(PODS, pod)
+        await world.work(0, "heard")
+        await world.settle()
+        assert [each["spec"]["containers"][0]["image"] for each in world.active()] == ["b"]
+
+    run(story)

@@ -37,7 +37,9 @@ MANY = settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
-"""By default the same few histories each time, shown as they are; with PANAL_TEST_ALL=1 many new ones, shortened."""
+"""By default the same few histories each time, with PANAL_TEST_ALL=1 many new ones. They are shown as they are: to shorten
+one takes longer than a test may.
+"""
 
 number = st.integers(0, 20)
 news = st.tuples(st.just("hear"), st.integers(0, 5), st.integers(1, 6))
