@@ -37,7 +37,7 @@ MANY = settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
-"""By default the same few histories each time, with PANAL_TEST_ALL=1 many new ones. They are shown as they are: to shorten
+"""By default the same few histories each time, with PANAL_TEST_ALL=1 many new ones. Shown as they are: to shorten
 one takes longer than a test may.
 """
 
