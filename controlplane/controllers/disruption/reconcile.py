@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panal.controllers import Controller
-from panal.informer import Applied, Deleted, Delta
+from panal.informer import Applied, Delta
 from panal.resources import (
     DEPLOYMENTS,
     PODS,
@@ -41,6 +41,8 @@ class Disruption:
         self._controller: Controller[Key] = Controller("disruption", self.reconcile, workers=2)
         self._budgets.subscribe(self._on_budget)
         self._pods.subscribe(self._on_pod)
+        for informer in self._owners.values():
+            informer.subscribe(self._on_owner)
 
     async def run(self) -> None:
         await self._context.ready(self._budgets, self._pods, *self._owners.values())
@@ -53,8 +55,16 @@ class Disruption:
         pod = delta.new if isinstance(delta, Applied) else delta.old
         if isinstance(delta, Applied) and delta.old is not None and _same(delta.old, delta.new):
             return
+        before = delta.old if isinstance(delta, Applied) else None
         for budget in self._budgets_in.get(namespace(pod)):
-            if selector_of(budget).matches(labels(pod)) or isinstance(delta, Deleted):
+            selector = selector_of(budget)
+            if selector.matches(labels(pod)) or (before is not None and selector.matches(labels(before))):
+                self._controller.queue.add(key(budget))
+
+    def _on_owner(self, delta: Delta) -> None:
+        """How many pods there should be has changed: their own news may have come before."""
+        if isinstance(delta, Applied) and delta.old is not None and replicas(delta.old) != replicas(delta.new):
+            for budget in self._budgets_in.get(namespace(delta.new)):
                 self._controller.queue.add(key(budget))
 
     async def reconcile(self, which: Key) -> float | None:

@@ -43,6 +43,9 @@ def sized(replicas: int) -> Object:
     return {"metadata": {"name": "web"}, "spec": body}
 
 
+SELECTS = {"selector": {"matchLabels": {"app": "web"}}}
+
+
 async def resize(world: World, kind: Any, replicas: int) -> None:
     found = await world.api.get(kind, "web", NS)
     await world.api.update(kind, {**found, "spec": {**spec(found), "replicas": replicas}})
@@ -135,6 +138,33 @@ def test_a_budget_ends_with_the_numbers_of_the_pods_there_are(history: list[Step
         assert (status["currentHealthy"], status["expectedPods"]) == (len(mine), expected)
         assert status["desiredHealthy"] == wanted
         assert status["disruptionsAllowed"] == (max(0, len(mine) - wanted) if expected else 0)
+
+    run(story)
+
+
+def test_a_budget_hears_of_a_pod_that_is_relabelled_away_and_of_a_size_that_is_news_after_its_pods() -> None:
+    async def story() -> None:
+        world = World(Disruption)
+        await world.api.create(BUDGETS, {"metadata": {"name": "web"}, "spec": {"maxUnavailable": 1, **SELECTS}}, NS)
+        rs = await world.api.create(REPLICASETS, sized(2), NS)
+        mine = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": metadata(rs)["uid"]}
+        for each in ("a", "b", "c"):
+            meta = {"name": each, "labels": {"app": "web"}}
+            meta |= {"ownerReferences": [{**mine, "controller": True}]} if each != "c" else {}
+            await world.api.create(PODS, {"metadata": meta, "spec": template()["spec"]}, NS)
+        await world.settle()
+
+        async def wanted() -> int:
+            return (await world.api.get(BUDGETS, "web", NS))["status"]["desiredHealthy"]
+
+        assert await wanted() == 2
+        pod = await world.api.get(PODS, "c", NS)
+        await world.api.update(PODS, {**pod, "metadata": {**metadata(pod), "labels": {}}})
+        await world.settle()
+        assert await wanted() == 1
+        await resize(world, REPLICASETS, 5)
+        await world.settle()
+        assert await wanted() == 4
 
     run(story)
 
