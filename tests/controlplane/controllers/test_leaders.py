@@ -13,7 +13,7 @@ from panal.client import Client
 from panal.errors import NotFound
 from panal.informer import Applied, Delta, Informer
 from panal.leaderelection import identity
-from panal.resources import DEPLOYMENTS, EVENTS, LEASES, PODS
+from panal.resources import DEPLOYMENTS, EVENTS, JOBS, LEASES, PODS
 
 MANAGER, SCHEDULER = "kube-controller-manager", "kube-scheduler"
 MODULES = {MANAGER: "panal.controlplane.controllers", SCHEDULER: "panal.controlplane.scheduler"}
@@ -50,13 +50,13 @@ async def leader(client: Client, name: str) -> int:
 async def test_the_leaders_are_killed_and_everything_is_done_once(
     plane: Any, client: Client, namespace: str, nodes: Any, eventually: Callable[..., Awaitable[Any]]
 ) -> None:
-    seen: set[str] = set()
+    made: dict[str, set[str]] = {}
     bound: dict[str, set[str]] = {}
 
     def note(delta: Delta) -> None:
         if isinstance(delta, Applied) and delta.new["metadata"]["namespace"] == namespace:
             uid = delta.new["metadata"]["uid"]
-            seen.add(uid)
+            made.setdefault(delta.new["metadata"]["ownerReferences"][0]["kind"], set()).add(uid)
             if node := delta.new["spec"].get("nodeName"):
                 bound.setdefault(uid, set()).add(node)
 
@@ -65,11 +65,14 @@ async def test_the_leaders_are_killed_and_everything_is_done_once(
     watching = asyncio.get_running_loop().create_task(pods.run())
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
     spec = {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    work = {"parallelism": 3, "completions": 3, "template": {"spec": {**template["spec"], "restartPolicy": "Never"}}}
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
     await client.create(DEPLOYMENTS, body, namespace)
     for round_, replicas in enumerate((10, 25, 40)):
         for name in MODULES:
             number = await eventually(lambda name=name: leader(client, name), seconds=20)
+            job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"{name}-{round_}"}, "spec": work}
+            await client.create(JOBS, job, namespace)
             await client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": replicas}}, namespace)
             plane.kill(f"{name}-{number}")
             if round_ != 1:
@@ -84,14 +87,21 @@ async def test_the_leaders_are_killed_and_everything_is_done_once(
             for number in (1, 2):
                 if f"{name}-{number}" not in plane.processes:
                     launch(plane, name, number)
-    assert len(seen) == 40, "none was made twice"
+    expected = {"ReplicaSet": 40, "Job": 3 * 2 * 3}
+
+    async def all_bound() -> bool:
+        return len(bound) == sum(expected.values())
+
+    await eventually(all_bound)
+    assert {kind: len(uids) for kind, uids in made.items()} == expected, "none was made twice, none was forgotten"
     assert all(len(places) == 1 for places in bound.values())
-    assert len(bound) == 40
     watching.cancel()
     events = (await client.list(EVENTS, "kube-system"))["items"]
-    told = {event["involvedObject"]["name"] for event in events if event["reason"] == "LeaderElection"}
-    assert told == set(MODULES)
-    assert all(event["message"].endswith(" became leader") for event in events if event["reason"] == "LeaderElection")
+    said = [event for event in events if event["reason"] == "LeaderElection"]
+    begun = {event["involvedObject"]["name"] for event in said if event["message"].endswith(" became leader")}
+    assert begun == set(MODULES)
+    ends = (" became leader", " stopped leading")  # the latter where the machine let one wait for longer than its Lease
+    assert all(event["message"].endswith(ends) for event in said)
 
 
 async def test_a_leader_that_ends_gives_its_lease_to_the_other(
