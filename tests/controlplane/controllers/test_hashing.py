@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panal.controlplane.controllers.hashing import SAFE, fnv1, fnv1a, revision_hash, safe_encode, template_hash
@@ -34,6 +34,7 @@ def test_the_hash_is_fnv_and_its_letters_those_that_spell_no_words() -> None:
     assert safe_encode("0123456789") == "456789bcdf"  # as k8s.io/apimachinery's SafeEncodeString
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5)), st.none() | st.integers(0, 2**31 - 1))
 def test_it_fits_a_label_and_the_name_of_a_pod(labels: dict[str, str], collisions: int | None) -> None:
     found = template_hash({"metadata": {"labels": labels}}, collisions)
