@@ -150,6 +150,7 @@ class Nodes:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._pods = Informer(client, PODS)
+        self._nodes = Informer(client, NODES)
         self._pods.subscribe(self._on)
         self._queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.names: set[str] = set()
@@ -187,9 +188,12 @@ class Nodes:
                 patch = {"spec": {"renewTime": micro_now()}}
                 with contextlib.suppress(Unreachable, StatusError):
                     await self._client.patch(LEASES, name, patch, "kube-node-lease")
-                    node = await self._client.get(NODES, name)
-                    if name in self.names and node["status"]["conditions"][0]["status"] == "Unknown":
+                    if name in self.names and self._is_given_up(name):
                         await self.revive(name)  # the API server, or this loop, was away for longer than the grace
+
+    def _is_given_up(self, name: str) -> bool:
+        found = ((self._nodes.get("", name) or {}).get("status") or {}).get("conditions") or ()
+        return any(item["type"] == "Ready" and item["status"] == "Unknown" for item in found)
 
     async def revive(self, name: str) -> None:
         self.names.add(name)
@@ -199,6 +203,7 @@ class Nodes:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pods.run())
+            group.create_task(self._nodes.run())
             group.create_task(self.beat())
             while True:
                 namespace, name = await self._queue.get()
@@ -224,13 +229,14 @@ class Nodes:
         with contextlib.suppress(NotFound, Conflict, Unreachable):
             if pod["metadata"].get("deletionTimestamp"):
                 await self._client.delete(PODS, name, namespace, grace_seconds=0, uid=pod["metadata"]["uid"])
-            elif not any(c["type"] == "Ready" for c in pod.get("status", {}).get("conditions") or ()):
-                if not self.holds(pod):
+            elif not self.holds(pod) and pod["status"].get("phase") in ("Pending", "Running"):
+                said = {c["type"]: c["status"] for c in pod["status"].get("conditions") or ()}
+                if said.get("Ready") != "True":  # not yet, or not any more, as a silent node's pods are marked
                     await self._start(pod)
 
     async def _start(self, pod: Object) -> None:
         self._address += 1
-        ip = f"10.10.{self._address // 250}.{self._address % 250 + 1}"
+        ip = pod["status"].get("podIP") or f"10.10.{self._address // 250}.{self._address % 250 + 1}"
         status = {
             "phase": "Running",
             "podIP": ip,
