@@ -8,10 +8,11 @@ where an empty value is written, too) and the type of each field, in the order o
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import re
+import sys
 from collections.abc import Mapping
 from decimal import ROUND_UP, Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -28,8 +29,11 @@ _MOST = 2**63 - 1
 
 @functools.cache
 def _structs() -> dict[str, list[tuple[str, str, str]]]:
-    text = importlib.resources.files(__package__).joinpath("gotypes.json").read_bytes()
-    return {kind: [tuple(each) for each in fields] for kind, fields in orjson.loads(text).items()}
+    text = Path(__file__).with_name("gotypes.json").read_bytes()
+    found: dict[str, list[tuple[str, str, str]]] = orjson.loads(text)
+    for fields in found.values():
+        fields[:] = [(sys.intern(go), sys.intern(name), sys.intern(type_)) for go, name, type_ in fields]
+    return found
 
 
 def dump(kind: str, value: Any) -> str:
