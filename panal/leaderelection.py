@@ -174,6 +174,8 @@ class Elector:
                 self._lease = None
             finally:
                 await self._release()
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # the group raised what was lost instead
 
     async def _acquire(self) -> None:
         delay = 0.02

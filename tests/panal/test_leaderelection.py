@@ -196,6 +196,29 @@ async def test_a_leader_that_is_cut_off_stops_before_another_may_begin(working: 
     await one.stop()
 
 
+async def test_one_that_is_told_to_end_as_it_loses_the_lease_ends() -> None:
+    wire, ended = Wire(Leases()), []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            wire.cut = False  # so that it would lead again at once
+            ended.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(1)
+
+    elector = Elector(wire, ELECTION, "one", Told())  # type: ignore[arg-type]
+    leading = asyncio.get_running_loop().create_task(elector.lead(work))
+    await asyncio.sleep(1)
+    wire.cut = True
+    while not ended:
+        await asyncio.sleep(0.1)
+    leading.cancel()
+    done, _ = await asyncio.wait({leading}, timeout=30)
+    assert done
+    assert leading.cancelled()
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_whoever_is_killed_one_leads_and_never_two(seed: int, working: set[str]) -> None:
     rng, leases = random.Random(seed), Leases()
