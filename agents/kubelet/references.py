@@ -20,7 +20,7 @@ from .volumes import TokenWish, object_data, referenced, token_wishes
 Reference = tuple[str, str, str]
 """(configmap or secret, namespace, name)"""
 
-_RENEW_AT = 0.8
+RENEW_AT = 0.8
 """The part of its life after which a token is renewed, as upstream."""
 
 _RESOURCES = {"configmap": CONFIGMAPS, "secret": SECRETS}
@@ -121,6 +121,6 @@ class TokenSource:
             subresource="token",
         )
         status, now = answer["status"], time.time()
-        due = now + (parse_time(status["expirationTimestamp"]) - now) * _RENEW_AT
+        due = now + (parse_time(status["expirationTimestamp"]) - now) * RENEW_AT
         self._tokens[key] = (status["token"], due)
         return str(status["token"])

@@ -179,6 +179,7 @@ class Worker:
                 except Exception:
                     _log.exception("pod %s", podspec.described(self.pod))
                     asyncio.get_running_loop().call_later(FAULT_DELAY, self.wake)
+                await asyncio.sleep(0)  # a worker that wakes itself must not keep the others from running
                 await self._wake.wait()
         finally:
             self._stop()
@@ -279,10 +280,10 @@ class Worker:
             self._timer = None
         due = [action.at for action in actions if isinstance(action, LookAgain)]
         if (renewal := self._shared.tokens.renew_at(self.pod)) is not None and not self._memory.removed:
-            if renewal <= now:
-                self.references_changed()
-            else:
+            if renewal > now:
                 due.append(renewal)
+            elif self._memory.volumes is not None and VOLUMES not in self._busy:
+                self._begin(VOLUMES, Busy(), self._performer.mount_volumes())
         if due:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, min(due) - now) + 0.001, self.wake)
 
