@@ -32,6 +32,9 @@ def service(obj: Object) -> None:
         spec.setdefault("internalTrafficPolicy", "Cluster")
     if kind == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
+        for balanced in ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
+            if balanced.get("ip"):
+                balanced.setdefault("ipMode", "VIP")
 
 
 def endpoints(obj: Object) -> None:

@@ -111,6 +111,8 @@ def volume(found: Object) -> None:
         _field_references(source.get("downwardAPI"))
     if "hostPath" in found:
         found["hostPath"].setdefault("type", "")
+    if "image" in found and not found["image"].get("pullPolicy"):
+        found["image"]["pullPolicy"] = pull_policy(found["image"].get("reference", ""))
     if "iscsi" in found:
         found["iscsi"].setdefault("iscsiInterface", "default")
     claim = (found.get("ephemeral") or {}).get("volumeClaimTemplate")
