@@ -165,6 +165,13 @@ class Registry:
         if errors:
             raise invalid(resource.kind, resource.group, meta["name"], errors)
 
+    async def connect(self, ctx: RequestContext, resource: Resource, options: Object) -> None:
+        """Ask the webhooks about a connection. Raises what they refuse it with."""
+        if self._webhooks is not None:
+            attributes = self._attributes(ctx, resource, "CONNECT", options, None)
+            attributes.options_kind = str(options["kind"])
+            await self._webhooks.connect(ctx, attributes)
+
     def _attributes(
         self, ctx: RequestContext, resource: Resource, operation: str, obj: Object, old: Object | None
     ) -> admission.Attributes:

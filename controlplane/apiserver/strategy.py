@@ -184,7 +184,7 @@ class Strategy:
             if key not in ("apiVersion", "kind", "metadata", "status"):
                 obj[key] = value
         for key in ("deletionTimestamp", "ownerReferences"):
-            _copy(obj["metadata"], old["metadata"], key)
+            keep(obj["metadata"], old["metadata"], key)
 
     @staticmethod
     def _set_status(obj: Object, status: Any) -> None:
@@ -194,7 +194,8 @@ class Strategy:
             obj["status"] = status
 
 
-def _copy(target: Object, source: Mapping[str, Any], key: str) -> None:
+def keep(target: Object, source: Mapping[str, Any], key: str) -> None:
+    """What `source` has under this key, or nothing as well."""
     if key in source:
         target[key] = source[key]
     else:
@@ -237,9 +238,9 @@ def before_update(strategy: Strategy, ctx: RequestContext, obj: Object, old: Obj
     for key in ("uid", "creationTimestamp", "deletionGracePeriodSeconds", "generateName"):
         if key == "generateName" and metadata.get("generateName"):
             continue
-        _copy(metadata, before, key)
+        keep(metadata, before, key)
     if not metadata.get("deletionTimestamp"):
-        _copy(metadata, before, "deletionTimestamp")
+        keep(metadata, before, "deletionTimestamp")
     metadata.pop("selfLink", None)
     strategy.prepare_for_update(ctx, obj, old)
 

@@ -27,6 +27,7 @@ from .context import Call, Parts
 NAMES = ("exec", "attach", "portforward")
 """The subresources that are streams."""
 _FOLDERS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}
+_OPTIONS = {"exec": "PodExecOptions", "attach": "PodAttachOptions", "portforward": "PodPortForwardOptions"}
 _FLAGS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
 _PASSED = (
     "Upgrade",
@@ -54,6 +55,8 @@ async def connect(parts: Parts, call: Call) -> Answer | web.StreamResponse:
         raise BadRequest(f"pod {call.target.name} does not have a host assigned")
     if "upgrade" not in call.http.headers.get("Connection", "").lower() or not call.http.headers.get("Upgrade"):
         raise BadRequest("Upgrade request required")
+    options = connect_options(pod, call.target.subresource, call.query.text)
+    await parts.registry.connect(call.context(), call.resource, options)
     host, port = logs.address(parts, node)
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -84,6 +87,20 @@ def kubelet_path(pod: dict[str, object], subresource: str, query: str) -> str:
         wanted = {_FLAGS[name] for name, value in pairs if name in _FLAGS and value.lower() not in ("0", "false")}
         passed += [(name, "1") for name in sorted(wanted)]
     return "/" + "/".join(quote(str(part), safe="") for part in parts) + "?" + urlencode(passed)
+
+
+def connect_options(pod: dict[str, object], subresource: str, query: str) -> dict[str, object]:
+    """What a client asks for, as webhooks are shown it. The query has been read once already."""
+    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_FIELDS)
+    options: dict[str, object] = {"kind": _OPTIONS[subresource], "apiVersion": "v1"}
+    if subresource == "portforward":
+        return {**options, "ports": [int(value) for name, value in pairs if name == "ports" and value.isdigit()]}
+    asked = {name for name, value in pairs if name in _FLAGS and value.lower() not in ("0", "false")}
+    options |= {name: True for name in _FLAGS if name in asked}
+    options["container"] = logs.choose(pod, next((value for name, value in pairs if name == "container"), ""))
+    if subresource == "exec":
+        options["command"] = [value for name, value in pairs if name == "command"]
+    return options
 
 
 async def join(

@@ -27,7 +27,7 @@ class Attributes:
     """One request. `obj` is the caller's own copy; `old` is None for CREATE."""
 
     operation: str
-    """CREATE, UPDATE or DELETE."""
+    """CREATE, UPDATE, DELETE or CONNECT."""
     resource: Resource
     subresource: str
     namespace: str
@@ -45,6 +45,8 @@ class Attributes:
     """What the client asked for, where `resource` is another version of it."""
     warnings: list[str] = field(default_factory=list)
     """What plugins want the client to be warned of."""
+    options_kind: str = ""
+    """The kind of `obj` where it is the options of a connection."""
 
     def creates(self, resource: Resource) -> bool:
         """Whether this creates an object of that resource itself."""
@@ -62,3 +64,6 @@ class Webhooks(Protocol):
 
     async def validate(self, ctx: RequestContext, attributes: Attributes) -> None:
         """Raises what a webhook refuses with."""
+
+    async def connect(self, ctx: RequestContext, attributes: Attributes) -> None:
+        """Raises what a webhook refuses with; `attributes.obj` are the options."""

@@ -118,6 +118,12 @@ class NewEventStrategy(EventStrategy):
 
     object_key = "regarding"
 
+    def selectable_fields(self, obj: Object) -> dict[str, str]:
+        found = super().selectable_fields(obj)
+        del found["source"]
+        reporting = found.pop("reportingComponent")
+        return {**found, "reportingController": reporting}
+
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
         found = conversion.event_to_core(obj)
         return coordination.event(found) + coordination.new_event(found)

@@ -11,7 +11,7 @@ from ..defaults import core as core_defaults
 from ..defaults import pods as pod_defaults
 from ..defaults import workloads as defaults
 from ..fielderrors import FieldError
-from ..strategy import Object, RequestContext, Strategy
+from ..strategy import Object, RequestContext, Strategy, keep
 from ..validation import autoscaling, disruption, jobs, jobstatus, statuses
 from ..validation import workloads as validation
 from .checked import Checked, Checks
@@ -50,6 +50,11 @@ class DeploymentStrategy(_Workload):
         return obj.get("spec") != old.get("spec") or (
             obj["metadata"].get("annotations") != old["metadata"].get("annotations")
         )
+
+    def _keep_all_but_status(self, obj: Object, old: Object) -> None:
+        """A deployment's labels too, unlike those of other kinds, are not the status' to change."""
+        super()._keep_all_but_status(obj, old)
+        keep(obj["metadata"], old["metadata"], "labels")
 
     def _validate(self, ctx: RequestContext, obj: Object) -> list[FieldError]:
         return validation.deployment(obj)

@@ -101,7 +101,7 @@ class Webhooks:
         except expressions.Failed as error:
             if hook.ignores_failures:
                 return None
-            where, name = asked.resource, str(attributes.obj["metadata"].get("name") or attributes.name)
+            where, name = asked.resource, str(_own_name(attributes) or attributes.name)
             details = {"name": name, **({"group": where.group} if where.group else {}), "kind": where.plural}
             raise Forbidden(f'{where.group_resource} "{name}" is forbidden: {error}', details=details) from error
 
@@ -115,6 +115,13 @@ class Webhooks:
         seen = ((hook, self._concerned(hook, attributes)) for hook in self._validating.all())
         if concerned := [(hook, asked) for hook, asked in seen if asked is not None]:
             await asyncio.gather(*(self._ask(ctx, hook, asked) for hook, asked in concerned))
+
+    async def connect(self, ctx: RequestContext, attributes: Attributes) -> None:
+        """Raises what a webhook refuses a connection with. What a mutating one would change of it is not changed."""
+        for hook in self._mutating.all():
+            if (asked := self._concerned(hook, attributes)) is not None:
+                await self._ask(ctx, hook, asked)
+        await self.validate(ctx, attributes)
 
     async def _ask(self, ctx: RequestContext, hook: Webhook, attributes: Attributes) -> Verdict | None:
         """The verdict of a webhook that allows it, None for one whose failure does not matter."""
@@ -133,6 +140,10 @@ class Webhooks:
         if not verdict.allowed:
             raise review.refusal(hook.name, verdict.status)
         return verdict
+
+
+def _own_name(attributes: Attributes) -> str:
+    return str((attributes.obj.get("metadata") or {}).get("name") or "")
 
 
 def _failed(hook: Webhook, why: str) -> InternalError:

@@ -53,13 +53,10 @@ def names(resource: Resource) -> tuple[dict[str, str], dict[str, str]]:
 def request(ctx: RequestContext, asked: Attributes, uid: str, version: str) -> Object:
     kind, place = names(asked.resource)
     asked_kind, asked_place = names(asked.requested or asked.resource)
+    if asked.options_kind:
+        kind, asked_kind = ({**each, "kind": asked.options_kind} for each in (kind, asked_kind))
     below = {"subResource": asked.subresource, "requestSubResource": asked.subresource} if asked.subresource else {}
     deleting = asked.operation == "DELETE"
-    options = {"kind": _OPTIONS[asked.operation], "apiVersion": "meta.k8s.io/v1"}
-    if ctx.field_manager and not deleting:
-        options["fieldManager"] = ctx.field_manager
-    if ctx.dry_run:
-        options["dryRun"] = ["All"]  # type: ignore[assignment]
     user: Object = {"username": ctx.user, "groups": list(ctx.groups)}
     if ctx.extra:
         user["extra"] = {key: list(values) for key, values in ctx.extra.items()}
@@ -73,16 +70,27 @@ def request(ctx: RequestContext, asked: Attributes, uid: str, version: str) -> O
             "requestKind": asked_kind,
             "requestResource": asked_place,
             **below,
-            "name": asked.obj["metadata"].get("name") or asked.name,
+            "name": (asked.obj.get("metadata") or {}).get("name") or asked.name,
             **({"namespace": asked.namespace} if asked.namespace else {}),
             "operation": asked.operation,
             "userInfo": user,
             "object": None if deleting else asked.obj,
             "oldObject": asked.old,
             "dryRun": ctx.dry_run,
-            "options": options,
+            "options": _options(ctx, asked.operation),
         },
     }
+
+
+def _options(ctx: RequestContext, operation: str) -> Object | None:
+    if operation not in _OPTIONS:
+        return None
+    options: Object = {"kind": _OPTIONS[operation], "apiVersion": "meta.k8s.io/v1"}
+    if ctx.field_manager and operation != "DELETE":
+        options["fieldManager"] = ctx.field_manager
+    if ctx.dry_run:
+        options["dryRun"] = ["All"]
+    return options
 
 
 def verdict(body: bytes, uid: str) -> Verdict:

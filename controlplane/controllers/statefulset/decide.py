@@ -94,13 +94,19 @@ def plan(owner: Object, pods: Sequence[Object], revisions: Revisions, now: float
             return Plan(tuple(create), tuple(delete))
     condemned = [placed[number] for number in sorted(placed, reverse=True) if number not in wanted]
     if condemned and one_by_one:
-        if any(is_deleting(pod) for pod in condemned):
+        if any(is_deleting(pod) for pod in condemned) or _halts(condemned, ready_for, now):
             return Plan()
         return Plan(delete=(condemned[0],))
     delete += [pod for pod in condemned if not is_deleting(pod)]
     if create or delete:
         return Plan(tuple(create), tuple(delete))
     return Plan(delete=_outdated(owner, [placed[number] for number in wanted], revisions, ready_for, now))
+
+
+def _halts(condemned: Sequence[Object], ready_for: int, now: float) -> bool:
+    """Whether scaling down waits: the last pod is unhealthy and not the only one; all that stay are healthy here."""
+    ill = [pod for pod in condemned if not (is_healthy(pod) and is_available(pod, ready_for, now))]
+    return bool(ill) and ill[0] is condemned[0] and ill[-1] is not condemned[0]
 
 
 def _outdated(

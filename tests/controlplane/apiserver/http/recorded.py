@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,9 +97,16 @@ class Recorder:
         self._connection.close()
 
     def send(
-        self, method: str, path: str, body: Any = None, *, content_type: str = "application/json", accept: str = ""
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "",
+        more: Mapping[str, str] = {},
     ) -> Reply:
-        headers = {"User-Agent": f"{self._agent}/1", "Accept": accept or "application/json"}
+        headers = {"User-Agent": f"{self._agent}/1", "Accept": accept or "application/json", **more}
         data = None
         if body is not None:
             data = body.encode() if isinstance(body, str) else orjson.dumps(body)

@@ -117,6 +117,12 @@ async def test_lists_and_metadata_are_answered_in_protobuf_and_tables_in_json(ty
     assert (media, found["kind"]) == ("application/json", "Table")
 
 
+async def test_what_is_served_is_told_in_protobuf_too(typed: Typed) -> None:
+    for path, kind in (("/api", "APIVersions"), ("/apis", "APIGroupList"), ("/api/v1", "APIResourceList")):
+        code, media, found = await typed("GET", path)
+        assert (code, media, found["kind"]) == (200, MEDIA, kind)
+
+
 async def test_a_watch_is_a_stream_of_frames(typed: Typed) -> None:
     path = f"{MAPS}?watch=1&fieldSelector=metadata.name%3Dframed&allowWatchBookmarks=true&sendInitialEvents=true"
     async with typed.stream(f"{path}&resourceVersionMatch=NotOlderThan") as stream:

@@ -145,8 +145,10 @@ def test_a_scale_shows_and_sets_the_replicas(client: Recorder) -> None:
 def test_the_status_is_written_apart_from_the_rest(client: Recorder) -> None:
     deployment(client, "apart")
     path = f"{APPS}/deployments/apart"
-    patch = {"spec": {"replicas": 9}, "status": {"replicas": 7}}
+    labels = client.send("GET", path).body["metadata"].get("labels")
+    patch = {"metadata": {"labels": {"by": "status"}}, "spec": {"replicas": 9}, "status": {"replicas": 7}}
     by_status = client.send("PATCH", f"{path}/status", patch, content_type=MERGE).body
+    assert by_status["metadata"].get("labels") == labels
     assert (by_status["spec"]["replicas"], by_status["status"]["replicas"]) == (2, 7)
     by_spec = client.send("PATCH", path, {"spec": {"replicas": 9}, "status": {"replicas": 1}}, content_type=MERGE).body
     assert (by_spec["spec"]["replicas"], by_spec["status"]["replicas"]) == (9, 7)
@@ -250,3 +252,23 @@ def test_applying_with_the_uid_of_what_is_gone_does_not_create_it_again(client: 
     path = "/api/v1/namespaces/default/configmaps/lost?fieldManager=me"
     reply = client.send("PATCH", path, body, content_type="application/apply-patch+yaml")
     assert (reply.code, "uid mismatch: the provided object specified uid u" in reply.body["message"]) == (409, True)
+
+
+def test_new_events_are_selected_by_their_own_names_of_fields(client: Recorder) -> None:
+    path = "/apis/events.k8s.io/v1/namespaces/default/events"
+    event = {
+        "metadata": {"name": "told"},
+        "eventTime": "2026-01-31T12:00:00.000000Z",
+        "reportingController": "example.com/teller",
+        "reportingInstance": "one",
+        "action": "Tell",
+        "reason": "Told",
+        "type": "Normal",
+    }
+    made = client.send("POST", path, event)
+    assert made.code == 201, made.body
+    found = client.send("GET", f"{path}?fieldSelector=reportingController%3Dexample.com/teller").body["items"]
+    assert [each["metadata"]["name"] for each in found] == ["told"]
+    for name in ("reportingComponent", "source"):
+        refused = client.send("GET", f"{path}?fieldSelector={name}%3Dx")
+        assert (refused.code, refused.body["message"]) == (400, f"field label not supported: {name}")

@@ -269,3 +269,22 @@ def test_a_policy_about_one_version_sees_the_other_as_its_own(client: Recorder) 
     reply = client.send("POST", "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers", body)
     assert reply.code == 201
     assert client.send("DELETE", f"{bindings}/busy").code == 200
+
+
+def test_a_webhook_may_refuse_a_connection_by_what_is_asked_for(client: Recorder, operator: Operator) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    pod = {"metadata": {"name": "attached"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}}
+    client.send("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+    assert client.send("POST", pods, pod).code == 201
+    operator.answers["/attach"] = {"allowed": False, "status": {"message": "nobody attaches here"}}
+    rules = [{"operations": ["CONNECT"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/attach"]}]
+    register(client, "validating", {"clientConfig": operator.client("/attach"), "rules": rules})
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    operator.asked.clear()
+    reply = client.send("GET", f"{pods}/attached/attach?stdin=true&container=c", more=upgrade)
+    assert "nobody attaches here" in reply.body["message"]
+    [(_, asked)] = operator.asked
+    assert (asked["operation"], asked["name"], asked["subResource"]) == ("CONNECT", "attached", "attach")
+    assert asked["kind"] == {"group": "", "version": "v1", "kind": "PodAttachOptions"}
+    assert asked["object"] == {"kind": "PodAttachOptions", "apiVersion": "v1", "stdin": True, "container": "c"}
+    assert asked["options"] is None

@@ -58,6 +58,13 @@ def test_scaling_down_takes_the_highest_first_and_waits() -> None:
     assert step(statefulset(1), pod(0, ready=False), pod(1)) == ([], [])
 
 
+def test_scaling_down_halts_at_an_unhealthy_pod_but_for_the_only_one() -> None:
+    ill = [pod(number, ready=False) for number in range(3)]
+    assert step(statefulset(0), *ill) == ([], [])
+    assert step(statefulset(0), pod(0), pod(1), ill[2]) == ([], ["db-2"])
+    assert step(statefulset(0), ill[0], pod(1), pod(2)) == ([], ["db-2"])
+
+
 def test_a_failed_pod_makes_way_for_itself() -> None:
     assert step(statefulset(), pod(0, phase="Failed")) == ([], ["db-0"])
 
