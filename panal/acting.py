@@ -44,6 +44,8 @@ ACTS: dict[str, str] = {
     "clusterrolebindings.rbac.authorization.k8s.io": "API server: RBAC is always on",
     "limitranges": _ADMISSION,
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _ADMISSION,
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": _ADMISSION,
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": _ADMISSION,
     "validatingadmissionpolicies.admissionregistration.k8s.io": _ADMISSION,
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": _ADMISSION,
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _ADMISSION,

@@ -43,7 +43,11 @@ def _definition(kind: Object) -> Object:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind['plural']}.{kind['group']}", "labels": {"panal.dev/bundled": "true"}},
+        "metadata": {
+            "name": f"{kind['plural']}.{kind['group']}",
+            "labels": {"panal.dev/bundled": "true"},
+            "annotations": {"api-approved.kubernetes.io": kind["approved"]} if "approved" in kind else {},
+        },
         "spec": {
             "group": kind["group"],
             "scope": "Namespaced",

@@ -115,6 +115,10 @@ def down(name: str | None, grace: str) -> None:
 
     Pods are killed, unless they are given a grace: then each node shuts down as a machine does whose kubelet is
     configured for it, critical pods last.
+
+    \b
+        panal down
+        panal down --name miempresa --grace 30s
     """
     from panal.durations import seconds
 

@@ -118,6 +118,6 @@ def test_fidelity_lists_fields_and_kinds_but_not_what_a_controller_made() -> Non
     rows = list(gathered(resource("pods"), [a_pod(hostPID=True), owned]))
     assert [(row.name, row.field) for row in rows] == [("p", "spec.hostPID")]
     policy = {"metadata": {"name": "deny", "namespace": "n"}}
-    unserved = resource("runtimeclasses")
+    unserved = resource("csidrivers")
     assert unserved in asked()
     assert [row.why for row in gathered(unserved, [policy])] == ["stored and validated only"]
