@@ -77,10 +77,18 @@ class Store:
             return record
         folder = self._toolbox(record.image)
         commands = [Mount("/usr/local/bin", str(folder), readonly=True)]
-        if self._place.own_root and (folder / _SHELL).exists():  # the machine's is another, whose words differ
-            commands.append(Mount("/bin/sh", str(folder / _SHELL), readonly=True))
+        if self._place.own_root and (shell := self._outside(folder / _SHELL)).exists():
+            commands.append(Mount("/bin/sh", str(shell), readonly=True))  # the machine's is another, whose words differ
         config = dataclasses.replace(record.config, mounts=(*commands, *record.config.mounts))
         return dataclasses.replace(record, config=config)
+
+    def _outside(self, command: Path) -> Path:
+        """Where the program that a link of the toolbox leads to inside lies out here."""
+        unpacked = self._place.unpacked
+        if unpacked is None or not command.is_symlink():
+            return command
+        place = Path(f"{unpacked}{command.readlink()}")
+        return place if place.exists() else command
 
     def _toolbox(self, image: ImageSpec) -> Path:
         return self._folder / image.toolbox[0] / "bin"
