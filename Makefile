@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-real demo-down test test-real test-all test-clients test-compose lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control bench-relay bench-miempresa clean
+.PHONY: help setup demo demo-real demo-down test test-real test-all test-clients test-compose conformance lint unit cluster compatibility bench-boot bench-net bench-pods bench-api bench-control bench-relay bench-miempresa clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -45,6 +45,10 @@ test-clients: setup ## Users' own programs: kubectl 1.36, Helm, Go on client-go 
 
 test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes)
 	@PANAL_TEST_COMPOSE=1 .venv/bin/python -m pytest tests/compose
+
+conformance: setup ## Kubernetes' own conformance tests, of 1.20, built from source (ten minutes) and run on a cluster (half an hour)
+	@./scripts/conformance.sh
+	@.venv/bin/python scripts/conformance.py
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .
