@@ -45,9 +45,19 @@ def schema(node: Node) -> Node:
         made.pop("type", None)
     if node.get("nullable") or node.get("x-kubernetes-preserve-unknown-fields"):
         made = {key: value for key, value in made.items() if key not in _CONTENTS}
+        if made.get("type") in ("object", "array"):  # kubectl takes those without contents for ones that have none
+            del made["type"]
+    if required := [name for name in made.pop("required", ()) if not _nullable(node, name)]:
+        made["required"] = required
     if isinstance(properties := made.get("properties"), dict):
         made["properties"] = {name: schema(child) for name, child in properties.items()}
     for key in ("items", "additionalProperties"):
         if isinstance(child := made.get(key), dict):
             made[key] = schema(child)
     return made
+
+
+def _nullable(node: Node, name: str) -> bool:
+    """Whether this property may be null: kubectl takes a null for a missing one."""
+    child = (node.get("properties") or {}).get(name)
+    return isinstance(child, dict) and bool(child.get("nullable"))

@@ -84,3 +84,13 @@ def test_a_custom_kind_that_keeps_everything_is_any_object_in_v2() -> None:
     assert swagger.kind(open_kind) == {"type": "object", "x-kubernetes-group-version-kind": gvk}
     closed = {"type": "object", "properties": {"spec": {"type": "string"}}, "x-kubernetes-group-version-kind": gvk}
     assert swagger.kind(closed) == closed
+
+
+def test_what_old_kubectls_would_refuse_is_left_open_in_v2() -> None:
+    keeps = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {"type": "string"}}}
+    maybe = {"type": "string", "nullable": True}
+    made = swagger.schema(
+        {"type": "object", "required": ["maybe", "sure"], "properties": {"open": keeps, "maybe": maybe}}
+    )
+    assert made["properties"] == {"open": {"x-kubernetes-preserve-unknown-fields": True}, "maybe": {}}
+    assert made["required"] == ["sure"]
