@@ -27,7 +27,7 @@ VERSION = {
     "minCompatibilityMajor": "1",
     "minCompatibilityMinor": "35",
     "gitVersion": "v1.36.2",
-    "gitCommit": "panal",
+    "gitCommit": b"panal".hex(),  # clients expect hexadecimal digits
     "gitTreeState": "clean",
     "buildDate": "2026-06-09T00:00:00Z",
     "goVersion": "go1.26.10",

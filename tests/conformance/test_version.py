@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .conftest import Api
 
 
@@ -9,6 +11,7 @@ async def test_the_version_is_told(api: Api) -> None:
     answer = (await api.get("/version")).ok()
     assert answer.body["major"] == "1"
     assert answer.body["gitVersion"].startswith("v1.")
+    assert re.fullmatch("[0-9a-f]+", answer.body["gitCommit"])
 
 
 async def test_a_namespace_of_ones_own_is_empty(api: Api, namespace: str) -> None:
