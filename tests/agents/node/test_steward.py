@@ -19,6 +19,7 @@ from panal.command.failure import Failure
 from panal.command.running import ask
 from panal.paths import ClusterPaths
 
+pytestmark = pytest.mark.xdist_group("steward")  # in the loopback network two clusters at once would want one address
 NETWORKS = ["netns", "loopback"] if probe(os.environ).namespaces is None else ["loopback"]
 
 
