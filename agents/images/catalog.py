@@ -6,10 +6,11 @@ from .databases import DATABASES
 from .hostimage import HostImage
 from .shells import SHELLS
 from .testimages import TEST_IMAGES
+from .tutorials import TUTORIALS
 from .webservers import WEB_SERVERS
 from .websites import WEBSITES
 
-HOST_IMAGES: tuple[HostImage, ...] = (*SHELLS, *TEST_IMAGES, *WEB_SERVERS, *WEBSITES, *DATABASES)
+HOST_IMAGES: tuple[HostImage, ...] = (*SHELLS, *TEST_IMAGES, *TUTORIALS, *WEB_SERVERS, *WEBSITES, *DATABASES)
 
 PAUSE = "panal.agents.runtime.pause:main"
 """What the image `pause` runs: it reaps orphans and waits."""

@@ -20,7 +20,7 @@ from .reference import InvalidReference, Reference, parse
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_OF_TESTS = ("e2e-test-images/", "kubernetes-e2e-test-images/", "google_containers/")
+_OF_TESTS = ("e2e-test-images/", "kubernetes-e2e-test-images/", "google_containers/", "google-containers/")
 """Folders in which Kubernetes' own tests keep copies of well-known images."""
 
 Which = Callable[[str], str | None]

@@ -94,7 +94,7 @@ _CADDY_PAGE = (
 
 WEB_SERVERS = (
     HostImage(
-        names=("nginx",),
+        names=("nginx", "nginx-slim"),
         command=("nginx", "-g", "daemon off;"),
         programs=("nginx",),
         package="nginx-light",

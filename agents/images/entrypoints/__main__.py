@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
+_OURS = ("panal.agents.images.entrypoints.", "panal.agents.agnhost.", "panal.agents.samples.")
+
 if __name__ == "__main__":
     module, _, function = sys.argv[1].partition(":")
-    if not module.startswith(("panal.agents.images.entrypoints.", "panal.agents.agnhost.")):
+    if not module.startswith(_OURS):
         sys.exit(f"{module}: not an entrypoint")
     sys.exit(getattr(importlib.import_module(module), function)(sys.argv[2:]))

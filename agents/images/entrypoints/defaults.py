@@ -1,4 +1,4 @@
-"""Entrypoints that only complete a command line: node, curl, redis, memcached, haproxy, traefik, caddy."""
+"""Entrypoints that only complete a command line: node, curl, kubectl, redis, memcached, haproxy, traefik, caddy."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def node(argv: Sequence[str]) -> int:
 
 def curl(argv: Sequence[str]) -> int:
     return run(_for_program("curl"), argv)
+
+
+def kubectl(argv: Sequence[str]) -> int:
+    """Every argument is kubectl's."""
+    return run(lambda words: execute(["kubectl", *words]), argv)
 
 
 def traefik(argv: Sequence[str]) -> int:
