@@ -41,7 +41,7 @@ class Wish:
 
 
 def folder(environ: Mapping[str, str]) -> Path:
-    """The folder of the lessons: $PANAL_EXAMPLES, this checkout's, or ./examples. Raises Failure."""
+    """The folder of the lessons: $PANAL_EXAMPLES, this checkout's, the installed one, or ./examples. Raises Failure."""
     import panal
 
     if named := environ.get("PANAL_EXAMPLES"):
@@ -51,7 +51,8 @@ def folder(environ: Mapping[str, str]) -> Path:
         if not (found / "README.md").is_file():
             raise Failure(f"PANAL_EXAMPLES is {named}, and there is no README.md in it.")
         return found
-    for place in (Path(panal.__file__).absolute().parents[1] / "examples", Path.cwd() / "examples"):
+    package = Path(panal.__file__).absolute().parent
+    for place in (package.parent / "examples", package / "examples", Path.cwd() / "examples"):
         if (place / "README.md").is_file():
             return place
     raise Failure("the lessons are not here; go to Panal's checkout, or name its folder examples with PANAL_EXAMPLES.")
@@ -69,6 +70,7 @@ def show(language: str, environ: Mapping[str, str]) -> None:
     for name, question in lessons.items():
         click.echo(f"{name:{wide}}  {question}")
     click.echo(f"\n{WORDS[language]['how']}")
+    click.echo(WORDS[language]["where"].format(folder(environ)))
 
 
 def lesson(wish: Wish, environ: Mapping[str, str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 WORDS = {
     "en": {
         "how": "`panal lesson NAME` walks through one on the cluster that is up.",
+        "where": "What they read and apply is in {}",
         "up": "(the cluster is up already)\n",
         "enter": "Enter runs it, s and Enter leaves it out: ",
         "same": "= as the README shows\n",
@@ -18,6 +19,7 @@ WORDS = {
     },
     "es": {
         "how": "`panal lesson NOMBRE` recorre una en el clúster que está en marcha.",
+        "where": "Lo que leen y aplican está en {}",
         "up": "(el clúster ya está en marcha)\n",
         "enter": "Intro la ejecuta; s e Intro la salta: ",
         "same": "= como muestra el README\n",
