@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,6 +54,10 @@ PURE = (
 """Modules that decide and do nothing else; a new one is added here."""
 
 
+IMPORTED_BY_OTHERS = {"jsonpointer", "multidict", "yarl"}
+"""What aiohttp and jsonpatch themselves need and hand out."""
+
+
 def _sources() -> list[Path]:
     return sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 
@@ -81,3 +89,17 @@ def test_only_main_modules_read_the_command_line() -> None:
 def test_every_module_says_why_it_exists() -> None:
     silent = [str(path.relative_to(ROOT)) for path in _sources() if not ast.get_docstring(ast.parse(path.read_text()))]
     assert silent == []
+
+
+def test_what_panal_imports_is_installed_with_it() -> None:
+    """A lazy import of what only the tests bring works everywhere but at a user's."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {_normal(re.split(r"[<>=!~;\[ ]", wanted)[0]) for wanted in project["dependencies"]}
+    brought = importlib.metadata.packages_distributions()
+    imported = set().union(*(_imports(path) for path in _sources())) - sys.stdlib_module_names - {"panal"}
+    foreign = {name for name in imported if not declared & set(map(_normal, brought.get(name, [])))}
+    assert foreign <= IMPORTED_BY_OTHERS
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()

@@ -6,6 +6,7 @@ kubeconfig. A command that hangs is ended with what it started; the bash and all
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -123,12 +124,15 @@ class Shell:
 
 
 def _children(pid: int) -> set[int]:
-    import psutil
-
-    try:
-        return {process.pid for process in psutil.Process(pid).children(recursive=True)}
-    except psutil.Error:
-        return set()
+    """The process' children, theirs, and so on."""
+    found: set[int] = set()
+    ahead = [pid]
+    while ahead:
+        for file in Path(f"/proc/{ahead.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                ahead += (born := set(map(int, file.read_text().split())) - found)
+                found |= born
+    return found
 
 
 def settle(shell: Shell, command: str, well: Callable[[Ran], object], seconds: float) -> Ran:
