@@ -32,8 +32,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]*")
 class Mismatch(Exception):
     """A value of the wrong type. `path` is completed on the way out; `plain` errors name no field."""
 
-    def __init__(self, found: str, wanted: str, *, plain: str = "") -> None:
-        self.found, self.wanted, self.plain = found, wanted, plain
+    def __init__(self, found: str, wanted: str, *, plain: str = "", struct: bool = False) -> None:
+        self.found, self.wanted, self.plain, self._wants_struct = found, wanted, plain, struct
         self.path: list[str] = []
         self.struct = ""
 
@@ -43,14 +43,38 @@ class Mismatch(Exception):
         where = f"Go struct field {self.struct}.{'.'.join(self.path)}" if self.struct else "Go value"
         return f"json: cannot unmarshal {self.found} into {where} of type {self.wanted}"
 
+    def restoring(self) -> str:
+        """The words of the converter that reads what a strategic merge patch made; it names no field."""
+        if self.plain:
+            return self.plain
+        name, _, number = self.found.partition(" ")
+        found = {"object": "map", "array": "slice", "number": "float64" if "." in number else "int64"}.get(name, name)
+        if self._wants_struct:
+            return f"cannot restore struct from: {found}"
+        for start, wanted in (("map[", "map"), ("[]", "slice")):
+            if self.wanted.startswith(start):
+                return f"cannot restore {wanted} from {found}"
+        if name == "number" and self.wanted != "bool":
+            return f"cannot convert {found} to {self.wanted}"
+        return f"unrecognized type: {self.wanted if self.wanted in _GO_KINDS else 'string'}"
+
 
 STRICT = "strict decoding error: "
+_GO_KINDS = ("bool", "int32", "int64", "float64")
+
+
+class Unreadable(BadRequest):
+    """An object that cannot be read as its kind; `restoring` says it of what a strategic merge patch made."""
+
+    def __init__(self, resource: Resource, why: str, restoring: str = "") -> None:
+        super().__init__(cannot(resource, why))
+        self.why, self.restoring = why, restoring or why
 
 
 def decode(
     resource: Resource, obj: dict[str, Any], field_validation: FieldValidation = "Ignore", *, complete: bool = True
 ) -> list[str]:
-    """Check and normalise `obj` in place; warnings to send back. Raises BadRequest in Kubernetes' words.
+    """Check and normalise `obj` in place; warnings to send back. Raises Unreadable in Kubernetes' words.
 
     Without `complete` empty values are neither left out nor filled in: an applied configuration means what it says.
     """
@@ -66,19 +90,19 @@ def decode(
     try:
         read_struct(kind, obj, unknown, complete)
     except Mismatch as mismatch:
-        raise BadRequest(cannot(resource, mismatch.words())) from None
+        raise Unreadable(resource, mismatch.words(), mismatch.restoring()) from None
     except RecursionError:
-        raise BadRequest(cannot(resource, "exceeded max depth")) from None
+        raise Unreadable(resource, "exceeded max depth") from None
     return complain(resource, unknown, field_validation)
 
 
 def complain(resource: Resource, unknown: list[str], field_validation: str) -> list[str]:
-    """What is said of unknown fields: nothing, warnings, or (Strict) BadRequest."""
+    """What is said of unknown fields: nothing, warnings, or (Strict) Unreadable."""
     if not unknown or field_validation == "Ignore":
         return []
     if field_validation == "Strict":
         fields = ", ".join(f'unknown field "{name}"' for name in unknown)
-        raise BadRequest(cannot(resource, f"{STRICT}{fields}"))
+        raise Unreadable(resource, f"{STRICT}{fields}")
     return [f'unknown field "{name}"' for name in unknown]
 
 
@@ -93,7 +117,7 @@ def _found(value: Any) -> str:
 def read_struct(struct: Type, value: Any, unknown: list[str], complete: bool) -> None:
     """Check the fields of a struct, in place; adds to `unknown`. Raises Mismatch."""
     if type(value) is not dict:
-        raise Mismatch(_found(value), struct.go)
+        raise Mismatch(_found(value), struct.go, struct=True)
     fields = struct.fields
     drop: list[str] | None = None
     key = ""
@@ -168,8 +192,10 @@ def _container(kind: Type, value: Any, unknown: list[str], complete: bool) -> No
         if type(value) is not list:
             raise Mismatch(_found(value), kind.go)
         if items.kind == "string":
-            for item in value:
-                if type(item) is not str:
+            for index, item in enumerate(value):
+                if item is None:
+                    value[index] = ""
+                elif type(item) is not str:
                     raise Mismatch(_found(item), "string")
             return
         pairs = enumerate(value)
@@ -203,7 +229,7 @@ def _container(kind: Type, value: Any, unknown: list[str], complete: bool) -> No
 
 
 def _null(kind: Type) -> Any:
-    return {"quantity": "0", "bytes": ""}.get(kind.kind)
+    return {"quantity": "0", "bytes": "", "bool": False, "int32": 0, "int64": 0, "float64": 0}.get(kind.kind)
 
 
 def _scalar(kind: Type, item: Any) -> Any:

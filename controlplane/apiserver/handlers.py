@@ -197,7 +197,9 @@ async def patch(parts: Parts, call: Call) -> Answer:
         call.resource,
         change,
         field_validation=call.field_validation,
-        unfit=lambda patched, why: patching.unfit(media, raw, patched, why),
+        unfit=lambda patched, error: patching.unfit(
+            media, raw, patched, error.restoring if media == patching.STRATEGIC else error.why
+        ),
     )
     return _written(call, written, told)
 

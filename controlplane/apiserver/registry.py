@@ -25,7 +25,7 @@ from . import admission, allocation, encoding, keys
 from .admission.stored import StoredObjects
 from .apply import track_update
 from .cache import Cache, Item
-from .decode import FieldValidation, cannot, decode
+from .decode import FieldValidation, Unreadable, decode
 from .deletion import DeleteOptions, mark
 from .fielderrors import invalid
 from .strategy import RequestContext, Strategy, before_create, before_update, generate_name, strategy_for
@@ -200,7 +200,7 @@ class Registry:
         field_validation: FieldValidation = "Warn",
         tracked: bool = False,
         managed_as: str = "",
-        unfit: Callable[[Object, str], StatusError] | None = None,
+        unfit: Callable[[Object, Unreadable], StatusError] | None = None,
     ) -> Written:
         """Replace an object by what `change` makes of the current one (its argument is a copy of its own).
 
@@ -221,7 +221,7 @@ class Registry:
         field_validation: FieldValidation,
         tracked: bool,
         managed_as: str,
-        unfit: Callable[[Object, str], StatusError] | None,
+        unfit: Callable[[Object, Unreadable], StatusError] | None,
     ) -> Written:
         strategy = strategy_for(resource)
         shelf = self._cache.shelf(keys.location(resource))
@@ -237,10 +237,10 @@ class Registry:
             check_kind(resource, new)
             try:
                 warnings = decode(resource, new, field_validation)
-            except BadRequest as error:
+            except Unreadable as error:
                 if unfit is None:
                     raise
-                raise unfit(new, error.message.removeprefix(cannot(resource, ""))) from None
+                raise unfit(new, error) from None
             self._check(resource, strategy, new, old, ctx)
             admitted = await self._prepare_changed(ctx, strategy, new, old, managed_as or ctx.subresource, tracked)
             warnings += strategy.warnings(ctx, new, old) + admitted.warnings

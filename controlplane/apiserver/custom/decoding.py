@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from panal.errors import BadRequest
-
 from .. import decode as builtin
 from ..schema import schema
 from . import pruning
@@ -23,9 +21,9 @@ def decode(resource: CustomResource, obj: Object, field_validation: str, complet
         unknown += pruning.prune(resource.schema, obj)
         _embedded(resource.schema, obj, "", complete, unknown)
     except builtin.Mismatch as mismatch:
-        raise BadRequest(builtin.cannot(resource, mismatch.words())) from None
+        raise builtin.Unreadable(resource, mismatch.words()) from None
     except RecursionError:
-        raise BadRequest(builtin.cannot(resource, "exceeded max depth")) from None
+        raise builtin.Unreadable(resource, "exceeded max depth") from None
     return builtin.complain(resource, unknown, field_validation)
 
 

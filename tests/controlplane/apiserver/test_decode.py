@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from panal.controlplane.apiserver.decode import decode
+from panal.controlplane.apiserver.decode import Unreadable, decode
 from panal.errors import BadRequest
 from panal.resources import (
     CONFIGMAPS,
@@ -65,6 +65,38 @@ def test_unknown_fields_are_dropped_warned_of_or_refused() -> None:
 def test_a_wrong_type_is_refused_in_the_decoders_words(obj: dict[str, Any], words: str) -> None:
     found = refusal(PODS, obj).removeprefix('Pod in version "v1" cannot be handled as a Pod: ')
     assert words in found.replace("json: cannot unmarshal ", "unmarshal ").replace("Go struct field ", "")
+
+
+@pytest.mark.parametrize(
+    ("obj", "words"),
+    [
+        ({"metadata": {"labels": "invalid"}}, "cannot restore map from string"),
+        (pod(containers="x"), "cannot restore slice from string"),
+        (pod(containers=[5]), "cannot restore struct from: int64"),
+        ({"spec": []}, "cannot restore struct from: slice"),
+        (pod(nodeSelector={"a": 1}), "cannot convert int64 to string"),
+        (pod(nodeSelector={"a": {}}), "unrecognized type: string"),
+        (pod(hostNetwork="yes"), "unrecognized type: bool"),
+        (pod(hostNetwork=1), "unrecognized type: bool"),
+        (pod(priority=1.5), "cannot convert float64 to int32"),
+        (pod(priority="1"), "unrecognized type: int32"),
+    ],
+)  # fmt: skip
+def test_what_a_strategic_patch_made_is_refused_in_the_converters_words(obj: dict[str, Any], words: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        decode(PODS, obj)
+    assert caught.value.restoring == words
+
+
+def test_nulls_in_lists_are_zero_values() -> None:
+    obj = pod(
+        containers=[{"name": "c", "image": "i", "args": [None, "a"], "ports": [None]}],
+        securityContext={"supplementalGroups": [None, 5]},
+    )
+    decode(PODS, obj)
+    container = obj["spec"]["containers"][0]
+    assert (container["args"], container["ports"]) == (["", "a"], [{"containerPort": 0}])
+    assert obj["spec"]["securityContext"]["supplementalGroups"] == [0, 5]
 
 
 def test_base64_is_checked() -> None:

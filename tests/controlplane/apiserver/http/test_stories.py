@@ -254,6 +254,26 @@ async def test_no_patch_breaks_the_server(admin: Http, kind: str, body: bytes) -
     assert code < 500, status
 
 
+@pytest.mark.parametrize(
+    ("media", "shown", "why"),
+    [
+        (
+            "strategic-merge",
+            "map[metadata:map[labels:invalid]]",
+            "cannot restore map from string",
+        ),
+        ("merge", "", "json: cannot unmarshal string into Go struct field ObjectMeta.metadata.labels"),
+    ],
+)
+async def test_a_patch_whose_outcome_cannot_be_read_says_why(admin: Http, media: str, shown: str, why: str) -> None:
+    await admin("POST", CONFIGMAPS, config_map("unreadable"))
+    where, body = f"{CONFIGMAPS}/unreadable", b'{"metadata":{"labels":"invalid"}}'
+    code, status = await admin("PATCH", where, body, Content_Type=f"application/{media}-patch+json")
+    assert code == 422
+    assert status["message"].startswith(f' "" is invalid: patch: Invalid value: "{shown}')
+    assert f": {why}" in status["message"]
+
+
 async def test_too_large_a_body_is_refused(admin: Http) -> None:
     body = orjson.dumps(config_map("big", x="y" * (3 * 1024 * 1024)))
     assert (await admin("POST", CONFIGMAPS, body))[0] == 413
