@@ -40,6 +40,8 @@ from .registry import Registry
 from .server import Application
 from .tokens import Keys
 from .webhooks import Webhooks
+from .webhooks.calling import Caller
+from .webhooks.conversions import Conversions
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +122,10 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
     authorizer = Authorizer(cache)
     kubelets = Kubelets(chosen)
     custom = Served(cache)
-    webhooks = Webhooks(cache, StoredObjects(cache), kubelets.plain, rng)
+    stored = StoredObjects(cache)
+    caller = Caller(stored, kubelets.plain)
+    conversions = Conversions(caller, rng)
+    webhooks = Webhooks(cache, stored, caller, conversions, rng)
     return Parts(
         options=chosen,
         cache=cache,
@@ -137,8 +142,9 @@ def _parts(chosen: Options, store: SQLiteStore, cache: Cache, signing: Keys) -> 
             ),
             webhooks,
             (Filling(signing, chosen.client_ca_file), MutatingPolicies(cache, custom.by_kind)),
+            conversions,
         ),
-        reader=Reader(cache, store),
+        reader=Reader(cache, store, conversions),
         authenticator=Authenticator(cache, signing, time.time),
         authorizer=authorizer,
         keys=signing,

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from panal.errors import Gone
+from panal.resources import Resource
 
 from ..store import Event, Store
 from . import encoding, keys
@@ -31,17 +32,29 @@ REPLAY = 1024
 class Item:
     """One object at one revision. Never changed; a write makes a new one."""
 
-    __slots__ = ("_fields", "_labels", "body", "name", "namespace", "revision", "shown")
+    __slots__ = ("_fields", "_labels", "_shown", "body", "name", "namespace", "revision")
 
     def __init__(self, namespace: str, name: str, revision: int, body: bytes) -> None:
         self.namespace = namespace
         self.name = name
         self.revision = revision
         self.body = body
-        self.shown: tuple[object, Item] | None = None
-        """As a custom resource (the first) shows it, where that is not simply this."""
+        self._shown: dict[str, tuple[object, Item | None]] | None = None
+        """As each version's resource shows it; None is this very item."""
         self._labels: dict[str, str] | None = None
         self._fields: dict[str, str] | None = None
+
+    def shown_as(self, resource: Resource) -> Item | None:
+        """What `show` remembered for this very resource."""
+        known = self._shown.get(resource.api_version) if self._shown else None
+        return (known[1] or self) if known is not None and known[0] is resource else None
+
+    def show(self, resource: Resource, shown: Item) -> Item:
+        """Remember how this object is shown, as long as the resource's definition stays; returns `shown`."""
+        if self._shown is None:
+            self._shown = {}
+        self._shown[resource.api_version] = (resource, None if shown is self else shown)
+        return shown
 
     def decode(self) -> dict[str, Any]:
         """A new dict, the caller's own."""

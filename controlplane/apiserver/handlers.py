@@ -15,6 +15,7 @@ import orjson
 from aiohttp import web
 
 from panal.errors import BadRequest, MethodNotSupported, NotFound
+from panal.resources import Resource
 from panal.selectors import parse_fields
 
 from . import bodies, encoding, forms, patching, requestoptions, watching
@@ -25,6 +26,7 @@ from .context import Call, Parts
 from .custom.resource import CustomResource
 from .decode import STRICT, cannot, decode
 from .deletion import DeleteOptions
+from .feeds import Convert
 from .listoptions import for_watch, too_large
 from .negotiation import JSON, PROTOBUF
 from .reading import selection
@@ -47,6 +49,8 @@ _RETURNS_DELETED = frozenset(
 
 async def get(parts: Parts, call: Call) -> Answer:
     revision = parse_revision(call.query.get("resourceVersion"))
+    if isinstance(call.resource, CustomResource):
+        await parts.reader.settle_one(call.resource, call.namespace, call.target.name)
     item = parts.reader.get(call.resource, call.namespace, call.target.name, revision)
     return Answer(one(call, item.body))
 
@@ -112,10 +116,20 @@ async def watch(parts: Parts, call: Call) -> web.StreamResponse:
         frame=frame,
         present=strategy.present if strategy.converts else None,
         content_type=content_type,
+        convert=_converting(parts, call.resource),
     )
+    if described.convert is not None:
+        await described.convert(lambda: watching.concerned(shelf, chosen.namespace, since))
     current = parts.reader.current(call.resource, chosen) if everything else []
     watchers = call.resource.watchers if isinstance(call.resource, CustomResource) else None
     return await watching.serve(call.http, described, shelf, current, lambda: parts.cache.revision, watchers)
+
+
+def _converting(parts: Parts, resource: Resource) -> Convert | None:
+    """How a watch sees that what it is to show is converted, where a webhook does that."""
+    if isinstance(resource, CustomResource) and resource.webhook is not None:
+        return lambda items: parts.reader.settle(resource, items)
+    return None
 
 
 async def create(parts: Parts, call: Call) -> Answer:
@@ -256,6 +270,7 @@ async def delete_collection(parts: Parts, call: Call) -> Answer:
     chosen = selection(call.target, call.query, _fields(call))
     context = call.context("", dry_run=options.dry_run)
     deleted: list[bytes] = []
+    await parts.reader.settle_all(call.resource, chosen.namespace)
     found, limit = parts.reader.current(call.resource, chosen), call.query.integer("limit") or 0
     for group in _groups(found[:limit] if limit > 0 else found):
         wanted = [replace(context, name=item.name, namespace=item.namespace) for item in group]

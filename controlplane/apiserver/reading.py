@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from panal.errors import BadRequest, not_found
 from panal.resources import Resource
@@ -14,9 +14,13 @@ from panal.selectors import FieldSelector, LabelSelector, parse_fields, parse_la
 from ..store import Compacted, Store
 from . import continuation, encoding, keys, listoptions
 from .cache import Cache, Item, Shelf
+from .custom.resource import CustomResource
 from .listoptions import too_large
 from .request import Query, Target
 from .strategy import strategy_for
+
+if TYPE_CHECKING:
+    from .custom.conversion import Conversions
 
 Fields = Callable[[dict[str, Any]], dict[str, str]]
 """A kind's selectable fields."""
@@ -65,9 +69,10 @@ def selection(target: Target, query: Query, select: Fields) -> Selection:
 class Reader:
     """Reads of one API server."""
 
-    def __init__(self, cache: Cache, store: Store) -> None:
+    def __init__(self, cache: Cache, store: Store, conversions: Conversions | None = None) -> None:
         self._cache = cache
         self._store = store
+        self._conversions = conversions
 
     async def probe(self) -> None:
         """Read from the store. Raises what goes wrong."""
@@ -75,6 +80,21 @@ class Reader:
 
     def shelf(self, resource: Resource) -> Shelf:
         return self._cache.shelf(keys.location(resource))
+
+    async def settle(self, resource: Resource, items: Callable[[], Iterable[Item]]) -> None:
+        """Until the caller next waits, each item can be shown in the resource's version. Raises StatusError."""
+        if self._conversions is not None and isinstance(resource, CustomResource) and resource.webhook is not None:
+            await self._conversions.settle(resource, items)
+
+    async def settle_one(self, resource: Resource, namespace: str, name: str) -> None:
+        """The same for one object, if it is there."""
+        shelf = self.shelf(resource)
+        await self.settle(resource, lambda: [item] if (item := shelf.get(namespace, name)) is not None else [])
+
+    async def settle_all(self, resource: Resource, namespace: str) -> None:
+        """The same for all of them."""
+        shelf = self.shelf(resource)
+        await self.settle(resource, lambda: shelf.list(namespace if resource.namespaced else ""))
 
     def get(self, resource: Resource, namespace: str, name: str, revision: int = 0) -> Item:
         """An object not older than `revision`. Raises NotFound, and a Timeout for a revision of the future."""
@@ -88,6 +108,7 @@ class Reader:
     async def list(self, resource: Resource, chosen: Selection, query: Query) -> Listed:
         """One page. Raises BadRequest, Invalid, Gone and, for a revision of the future, a Timeout."""
         options = listoptions.for_list(query)
+        await self.settle_all(resource, chosen.namespace)
         if options.token:
             position = continuation.decode(options.token)
             if position.revision < 0:  # inconsistent, but complete: the rest as it is now
@@ -137,7 +158,9 @@ class Reader:
             token = continuation.encode(continuation.Position(-1, after)) if after else ""
             raise listoptions.expired(token) from gone
         present = strategy_for(resource).present
-        items = (present(_item(entry.key, entry.revision, entry.value)) for entry in page.entries)
+        past = [_item(entry.key, entry.revision, entry.value) for entry in page.entries]
+        await self.settle(resource, lambda: past)
+        items = map(present, past)
         return self._cut((item for item in items if chosen.matches(item)), revision, chosen, limit)
 
     def _cut(self, items: Iterator[Item], revision: int, chosen: Selection, limit: int) -> Listed:

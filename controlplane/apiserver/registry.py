@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from panal import unacted
@@ -25,10 +25,14 @@ from . import admission, allocation, encoding, keys
 from .admission.stored import StoredObjects
 from .apply import track_update
 from .cache import Cache, Item
+from .custom.resource import CustomResource
 from .decode import FieldValidation, Unreadable, decode
 from .deletion import DeleteOptions, mark
 from .fielderrors import invalid
 from .strategy import RequestContext, Strategy, before_create, before_update, generate_name, strategy_for
+
+if TYPE_CHECKING:
+    from .custom.conversion import Conversions
 
 Object = dict[str, Any]
 
@@ -61,8 +65,10 @@ class Registry:
         validating: tuple[admission.Plugin, ...] = admission.VALIDATING,
         webhooks: admission.Webhooks | None = None,
         filling: tuple[admission.Plugin, ...] = (),
+        conversions: Conversions | None = None,
     ) -> None:
         """`filling` are mutating plugins that need more than what is stored."""
+        self._conversions = conversions
         self._store = store
         self._ranges = ranges
         self._cache = cache
@@ -231,7 +237,7 @@ class Registry:
                 if create is None:
                     raise not_found(resource.plural, resource.group, ctx.name)
                 return await self._create(ctx, resource, create(), field_validation, tracked)
-            item = strategy.present(item)
+            item = await self._shown(resource, item)
             old = item.decode()
             new = change(item.decode())
             check_kind(resource, new)
@@ -255,6 +261,12 @@ class Registry:
             except Mismatch as mismatch:
                 await self._cache.reached(mismatch.actual)
         raise conflict(resource.plural, resource.group, ctx.name, MODIFIED)
+
+    async def _shown(self, resource: Resource, item: Item) -> Item:
+        """A stored object as the resource shows it. Raises StatusError where a webhook cannot convert it."""
+        if self._conversions is not None and isinstance(resource, CustomResource):
+            await self._conversions.settle(resource, lambda: (item,))
+        return strategy_for(resource).present(item)
 
     def _check(self, resource: Resource, strategy: Strategy, new: Object, old: Object, ctx: RequestContext) -> None:
         """Raises Conflict for an object that names another revision than the current one."""
@@ -297,7 +309,7 @@ class Registry:
             item = shelf.get(ctx.namespace if resource.namespaced else "", ctx.name)
             if item is None:
                 raise not_found(resource.plural, resource.group, ctx.name)
-            item = strategy.present(item)
+            item = await self._shown(resource, item)
             old = item.decode()
             options.check(resource, ctx.name, old)
             warnings = await self._admit_deletion(ctx, resource, item)
@@ -323,22 +335,30 @@ class Registry:
         return tuple(attributes.warnings)
 
     async def _put(self, ctx: RequestContext, resource: Resource, obj: Object, expect: int) -> bytes:
-        """Store; the encoded object with its revision. Raises Mismatch."""
+        """Store; the encoded object with its revision. Raises Mismatch, StatusError for what cannot be converted."""
         shown = stored = encoding.encode(obj)
-        if (kept := strategy_for(resource).to_store(obj)) is not obj:
+        converted = self._conversions is not None and _by_webhook(resource, obj)
+        if converted and self._conversions is not None:
+            stored = encoding.encode(await self._conversions.to_store(resource, obj))
+        elif (kept := strategy_for(resource).to_store(obj)) is not obj:
             stored = encoding.encode(kept)
         key = self._key(resource, obj)
+        namespace = obj["metadata"].get("namespace", "") if resource.namespaced else ""
+        shelf = self._cache.shelf(keys.location(resource))
         if ctx.dry_run:
-            current = self._cache.shelf(keys.location(resource)).get(
-                obj["metadata"].get("namespace", "") if resource.namespaced else "", obj["metadata"]["name"]
-            )
+            current = shelf.get(namespace, obj["metadata"]["name"])
             actual = current.revision if current else 0
             if actual != expect:
                 raise Mismatch(key, actual)
             return encoding.with_revision(shown, expect) if expect else shown
         revision = await self._store.append(key, stored, expect=expect)
         await self._cache.reached(revision)
-        return encoding.with_revision(shown, revision)
+        if not converted:
+            return encoding.with_revision(shown, revision)
+        item = shelf.get(namespace, obj["metadata"]["name"])
+        if item is None or item.revision != revision:
+            item = Item(namespace, obj["metadata"]["name"], revision, encoding.with_revision(stored, revision))
+        return (await self._shown(resource, item)).body
 
     async def _remove(
         self, ctx: RequestContext, resource: Resource, item: Item, last: Object, warnings: tuple[str, ...]
@@ -355,6 +375,13 @@ class Registry:
         metadata = obj["metadata"]
         namespace = metadata["namespace"] if resource.namespaced else ""
         return keys.location(resource).key(namespace, metadata["name"])
+
+
+def _by_webhook(resource: Resource, obj: Object) -> bool:
+    """Whether a webhook has to bring the object into the version that is stored."""
+    if not isinstance(resource, CustomResource) or resource.webhook is None:
+        return False
+    return bool(obj["apiVersion"] != f"{resource.group}/{resource.storage}")
 
 
 def check_kind(resource: Resource, obj: Object) -> None:

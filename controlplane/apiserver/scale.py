@@ -72,6 +72,7 @@ def _put(obj: Object, path: str, value: Any) -> None:
 
 
 async def get(parts: Parts, call: Call) -> Answer:
+    await parts.reader.settle_one(call.resource, call.namespace, call.target.name)
     item = parts.reader.get(call.resource, call.namespace, call.target.name)
     return Answer(orjson.dumps(view(call, item.decode())))
 

@@ -19,9 +19,11 @@ import orjson
 from aiohttp import web
 
 from panal.errors import Gone, StatusError
+from panal.tasks import spawn
 
 from . import encoding
 from .cache import Change, Item, Shelf
+from .feeds import Convert, Feed, items
 from .flushing import Flusher
 from .reading import Selection
 
@@ -60,6 +62,8 @@ class Watch:
     present: Callable[[Item], Item] | None = None
     """How a resource of several versions shows what is stored; None: as it is."""
     content_type: str = "application/json"
+    convert: Convert | None = None
+    """What has to happen before `present` can show an item; None: nothing."""
 
 
 def bookmark_line(
@@ -132,16 +136,18 @@ class Stream:
     def line(self, change: Change) -> bytes | None:
         """What the client sees of a change, None if nothing."""
         chosen = self._watch.selection
+        item = self._shown(change.item)
         if chosen.everything:
-            return self._render(change.kind, change.item, change)
-        now = change.kind != "DELETED" and chosen.matches(change.item)
-        before = change.previous is not None and chosen.matches(change.previous)
+            return self._render(change.kind, item, change)
+        previous = None if change.previous is None else self._shown(change.previous)
+        now = change.kind != "DELETED" and chosen.matches(item)
+        before = previous is not None and chosen.matches(previous)
         if now:
-            return self._render("MODIFIED" if before else "ADDED", change.item, change)
-        if before and change.previous is not None:
+            return self._render("MODIFIED" if before else "ADDED", item, change)
+        if before and previous is not None:
             if change.kind == "DELETED":
-                return self._render("DELETED", change.item, change)
-            return self._render("DELETED", _left(change.previous, change.revision), change)
+                return self._render("DELETED", item, change)
+            return self._render("DELETED", _left(previous, change.revision), change)
         return None
 
     def end(self) -> None:
@@ -149,9 +155,10 @@ class Stream:
         self.dropped = True
         self._wake.set()
 
+    def _shown(self, item: Item) -> Item:
+        return item if self._watch.present is None else self._watch.present(item)
+
     def _render(self, kind: str, item: Item, change: Change) -> bytes:
-        if self._watch.present is not None:
-            item = self._watch.present(item)
         if self._watch.render is not None:
             return self._watch.render(kind, item)
         if kind == change.kind and item is change.item:
@@ -186,15 +193,33 @@ async def serve(
         first = _beginning(stream, watch, shelf, current, revision())
     except Gone as gone:
         limit, first = 0.0, iter((watch.frame("ERROR", orjson.dumps(gone.status())),))
-    unsubscribe = shelf.subscribe(watch.selection.namespace, stream.offer)
+    feed = None if watch.convert is None else Feed(watch.convert, stream.offer, stream.end)
+    unsubscribe = shelf.subscribe(watch.selection.namespace, feed.put if feed else stream.offer)
     if watchers is not None:
         watchers.add(stream.end)
     try:
-        return await _send(request, stream, watch, first, revision, limit=limit)
+        if feed is None:
+            return await _send(request, stream, watch, first, revision, limit=limit)
+        feeding = spawn(feed.run(), name=f"conversion for a watch of {shelf.place.prefix}")
+        try:
+            return await _send(request, stream, watch, first, lambda: feed.revision(revision()), limit=limit)
+        finally:
+            feeding.cancel()
     finally:
         unsubscribe()
         if watchers is not None:
             watchers.discard(stream.end)
+
+
+def concerned(shelf: Shelf, namespace: str, since: int | None) -> list[Item]:
+    """The stored objects that a watch begins with."""
+    if since is None:
+        return list(shelf.list(namespace))
+    try:
+        changes = shelf.changes(since)
+    except Gone:
+        return []
+    return list(items(each for each in changes if not namespace or namespace == each.item.namespace))
 
 
 def _beginning(stream: Stream, watch: Watch, shelf: Shelf, current: list[Item], revision: int) -> Iterator[bytes]:

@@ -42,15 +42,40 @@ class CustomResource(Resource):
     @cached_property
     def version_spec(self) -> Node:
         """The entry of spec.versions."""
+        return self._version_spec(self.version) or {}
+
+    def _version_spec(self, version: str) -> Node | None:
         versions = orjson.loads(self.source)["spec"]["versions"]
-        found: Node = next(each for each in versions if each["name"] == self.version)
-        return found
+        return next((each for each in versions if each["name"] == version), None)
 
     @cached_property
     def schema(self) -> Node:
         """The OpenAPI v3 schema of the whole object."""
         found: Node = (self.version_spec.get("schema") or {}).get("openAPIV3Schema") or {}
         return found
+
+    def schema_of(self, version: str) -> Node:
+        """That of another version; this one's where there is no such version any more."""
+        if version == self.version:
+            return self.schema
+        found = self._other_schemas.get(version)
+        if found is None:
+            spec = self._version_spec(version)
+            found = self.schema if spec is None else (spec.get("schema") or {}).get("openAPIV3Schema") or {}
+            self._other_schemas[version] = found
+        return found
+
+    @cached_property
+    def _other_schemas(self) -> dict[str, Node]:
+        return {}
+
+    @cached_property
+    def webhook(self) -> Node | None:
+        """What converts between the versions; None where they differ in their names only."""
+        if b'"Webhook"' not in self.source:
+            return None
+        found: Node = orjson.loads(self.source)["spec"].get("conversion") or {}
+        return found.get("webhook") if found.get("strategy") == "Webhook" else None
 
     @cached_property
     def siblings(self) -> tuple[CustomResource, ...]:

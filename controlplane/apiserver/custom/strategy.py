@@ -10,7 +10,7 @@ from .. import encoding
 from ..cache import Item
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
-from . import jsonpath, pruning, values
+from . import conversion, jsonpath, pruning, values
 from .resource import CustomResource
 
 
@@ -38,28 +38,51 @@ class CustomStrategy(Strategy):
         return any(obj.get(key) != old.get(key) for key in (obj.keys() | old.keys()) - apart)
 
     def present(self, item: Item) -> Item:
-        """The stored object as this version shows it: pruned and defaulted by today's schema."""
-        resource = self._custom
-        if item.shown is not None and item.shown[0] is resource:
-            return item.shown[1]
-        if item.revision > resource.since and resource.version == resource.storage and self._is_mine(item):
-            return item
-        obj = item.decode()
-        obj["apiVersion"] = resource.api_version
-        pruning.prune(resource.schema, obj)
-        pruning.default(resource.schema, obj)
-        body = encoding.with_revision(encoding.encode(obj), item.revision)
-        shown = item if body == item.body else Item(item.namespace, item.name, item.revision, body)
-        item.shown = (resource, shown)
-        return shown
+        """The stored object as this version shows it: pruned and defaulted by today's schema.
 
-    def _is_mine(self, item: Item) -> bool:
+        What a webhook has to convert is converted already (`Conversions.settle`). Raises StatusError where it is not.
+        """
+        resource = self._custom
+        if (known := item.shown_as(resource)) is not None:
+            return known
+        if item.revision > resource.since and resource.version == resource.storage and self.is_mine(item):
+            return item
+        obj = self.read(item)
+        if obj["apiVersion"] != resource.api_version:
+            if resource.webhook is not None:
+                raise conversion.failed(f"conversion webhook for {conversion.kind_of(obj)} was not asked")
+            obj["apiVersion"] = resource.api_version
+        return self.show(item, obj)
+
+    def read(self, item: Item) -> Object:
+        """The object as it was stored, by today's schema of the version it was stored in."""
+        obj = item.decode()
+        schema = self._custom.schema_of(obj["apiVersion"].rpartition("/")[2])
+        pruning.prune(schema, obj)
+        pruning.default(schema, obj)
+        return obj
+
+    def show(self, item: Item, obj: Object) -> Item:
+        """Remember what the stored object is in this version."""
+        pruning.prune(self._custom.schema, obj)
+        body = encoding.with_revision(encoding.encode(obj), item.revision)
+        if body == item.body:
+            return item.show(self._custom, item)
+        return item.show(self._custom, Item(item.namespace, item.name, item.revision, body))
+
+    def is_mine(self, item: Item) -> bool:
+        """Whether the object was stored in this version."""
         head = orjson.dumps({"kind": self.resource.kind, "apiVersion": self.resource.api_version})[:-1]
         return item.body.startswith(head)
 
     def to_store(self, obj: Object) -> Object:
+        """In the version that is stored; what a webhook converted is that already."""
         version = f"{self.resource.group}/{self._custom.storage}"
-        return obj if obj["apiVersion"] == version else {**obj, "apiVersion": version}
+        if obj["apiVersion"] == version:
+            return obj
+        kept: Object = orjson.loads(orjson.dumps({**obj, "apiVersion": version}))
+        pruning.prune(self._custom.schema_of(self._custom.storage), kept)
+        return kept
 
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         found = super().selectable_fields(obj)

@@ -31,13 +31,11 @@ class Converting(Strategy):
     def present(self, item: Item) -> Item:
         if item.body.startswith(self._head):
             return item
-        if item.shown is not None and item.shown[0] is self.resource:
-            return item.shown[1]
+        if (known := item.shown_as(self.resource)) is not None:
+            return known
         obj = self.convert(item.decode(), self.resource.api_version)
         body = encoding.with_revision(encoding.encode(obj), item.revision)
-        shown = Item(item.namespace, item.name, item.revision, body)
-        item.shown = (self.resource, shown)
-        return shown
+        return item.show(self.resource, Item(item.namespace, item.name, item.revision, body))
 
     def to_store(self, obj: Object) -> Object:
         return obj if obj["apiVersion"] == self.stored_version else self.convert(obj, self.stored_version)

@@ -11,7 +11,6 @@ import logging
 import random
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import orjson
 
@@ -24,12 +23,10 @@ from ..admission.attributes import Object, Reader
 from ..cache import Cache
 from ..strategy import RequestContext
 from . import equivalents, matching, review
-from .calling import Caller
+from .calling import Caller, Unreachable
+from .conversions import Conversions
 from .matching import Webhook
 from .review import Failure, Verdict
-
-if TYPE_CHECKING:
-    import aiohttp
 
 _log = logging.getLogger(__name__)
 
@@ -56,12 +53,13 @@ class Webhooks:
     """Asks the registered webhooks."""
 
     def __init__(
-        self, cache: Cache, reader: Reader, session: Callable[[], aiohttp.ClientSession], rng: random.Random
+        self, cache: Cache, reader: Reader, caller: Caller, conversions: Conversions, rng: random.Random
     ) -> None:
         self._mutating = Registered(cache, _MUTATING)
         self._validating = Registered(cache, _VALIDATING)
         self._reader = reader
-        self._caller = Caller(reader, session)
+        self._caller = caller
+        self._conversions = conversions
         self._rng = rng
 
     async def mutate(self, ctx: RequestContext, attributes: Attributes, default: Callable[[Object], None]) -> None:
@@ -76,20 +74,20 @@ class Webhooks:
             for index, hook in enumerate(hooks):
                 if turn and not self._again(hook, before.get(index), attributes.obj):
                     continue
-                if (seen := self._concerned(hook, attributes)) is not None:
+                if (seen := await self._concerned(hook, attributes)) is not None:
                     found = await self._ask(ctx, hook, seen)
                     if found is not None and found.patch:
                         _change(hook, seen, found.patch)
-                        equivalents.accept(attributes, seen)
+                        await self._accept(attributes, seen)
                         default(attributes.obj)
                     before[index] = _encoded(attributes.obj)
 
-    def _concerned(self, hook: Webhook, asked: Attributes) -> Attributes | None:
+    async def _concerned(self, hook: Webhook, asked: Attributes) -> Attributes | None:
         """The request as it is to be asked about it, None if not. Raises Forbidden for a condition that fails."""
         found = matching.concerns(hook, asked, self._reader)
         if found is None:
             return None
-        attributes = equivalents.view(asked, found)
+        attributes = await self._view(asked, found)
         conditions = hook.spec.get("matchConditions")
         if not conditions:
             return attributes
@@ -105,6 +103,23 @@ class Webhooks:
             details = {"name": name, **({"group": where.group} if where.group else {}), "kind": where.plural}
             raise Forbidden(f'{where.group_resource} "{name}" is forbidden: {error}', details=details) from error
 
+    async def _view(self, asked: Attributes, resource: Resource) -> Attributes:
+        """The request as it would be about that resource. Raises StatusError for what cannot be converted."""
+        found = equivalents.view(asked, resource)
+        if found is not asked and equivalents.by_webhook(resource):
+            found.obj = await self._conversions.convert(asked.obj, resource)
+            found.old = None if asked.old is None else await self._conversions.convert(asked.old, resource)
+        return found
+
+    async def _accept(self, asked: Attributes, seen: Attributes) -> None:
+        """Take over what a webhook made of the object that it saw."""
+        if seen is not asked and equivalents.by_webhook(asked.resource):
+            made = await self._conversions.convert(seen.obj, asked.resource)
+            asked.obj.clear()
+            asked.obj.update(made)
+        else:
+            equivalents.accept(asked, seen)
+
     @staticmethod
     def _again(hook: Webhook, left: bytes | None, obj: Object) -> bool:
         """Whether somebody changed what this webhook had seen, and it wants to see that."""
@@ -112,14 +127,14 @@ class Webhooks:
 
     async def validate(self, ctx: RequestContext, attributes: Attributes) -> None:
         """Raises what the first webhook refuses with, InternalError for one that fails."""
-        seen = ((hook, self._concerned(hook, attributes)) for hook in self._validating.all())
+        seen = [(hook, await self._concerned(hook, attributes)) for hook in self._validating.all()]
         if concerned := [(hook, asked) for hook, asked in seen if asked is not None]:
             await asyncio.gather(*(self._ask(ctx, hook, asked) for hook, asked in concerned))
 
     async def connect(self, ctx: RequestContext, attributes: Attributes) -> None:
         """Raises what a webhook refuses a connection with. What a mutating one would change of it is not changed."""
         for hook in self._mutating.all():
-            if (asked := self._concerned(hook, attributes)) is not None:
+            if (asked := await self._concerned(hook, attributes)) is not None:
                 await self._ask(ctx, hook, asked)
         await self.validate(ctx, attributes)
 
@@ -130,7 +145,7 @@ class Webhooks:
         uid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
         try:
             asked = review.request(ctx, attributes, uid, review.version(hook.spec))
-            verdict = review.verdict(await self._caller.call(hook, orjson.dumps(asked)), uid)
+            verdict = review.verdict(await self._call(hook, orjson.dumps(asked)), uid)
         except Failure as failure:
             _log.warning("webhook %s of %s failed: %s", hook.name, hook.configuration, failure)
             if hook.ignores_failures:
@@ -140,6 +155,13 @@ class Webhooks:
         if not verdict.allowed:
             raise review.refusal(hook.name, verdict.status)
         return verdict
+
+    async def _call(self, hook: Webhook, body: bytes) -> bytes:
+        """Raises Failure."""
+        try:
+            return await self._caller.call(hook.spec.get("clientConfig") or {}, hook.seconds, body)
+        except Unreachable as why:
+            raise Failure(f"{why.while_}: {why}") from why
 
 
 def _own_name(attributes: Attributes) -> str:

@@ -69,6 +69,11 @@ def accept(asked: Attributes, seen: Attributes) -> None:
         asked.obj.update(made)
 
 
+def by_webhook(resource: Resource) -> bool:
+    """Whether only a conversion webhook can say what another version of that kind is."""
+    return isinstance(resource, CustomResource) and resource.webhook is not None
+
+
 def converted(obj: Object, resource: Resource) -> Object:
     """A copy of the object as that resource has it."""
     made: Object = orjson.loads(orjson.dumps(obj))

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import base64
-import datetime
-import ssl
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from .conftest import ApiServer, make
+from .operators import Operator, operating
 from .recorded import Recorder
 
 HOOKS = "/apis/admissionregistration.k8s.io/v1"
 RULES = [{"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]
-
-
-@dataclass
-class Operator:
-    """A webhook server: what it answers by path, and what it was asked."""
-
-    port: int = 0
-    bundle: str = ""
-    answers: dict[str, Any] = field(default_factory=dict)
-    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def client(self, path: str) -> dict[str, str]:
-        return {"url": f"https://127.0.0.1:{self.port}{path}", "caBundle": self.bundle}
 
 
 @pytest.fixture(scope="module")
@@ -48,37 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="module")
 def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    found = Operator(bundle=base64.b64encode(server.authority.certificate).decode())
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            request = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))["request"]
-            path = self.path.partition("?")[0]
-            found.asked.append((path, request))
-            answer = {"uid": request["uid"], "allowed": True, **found.answers.get(path, {})}
-            body = orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer})
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    pair = server.authority.server("hook", ["127.0.0.1", "hook.default.svc"], datetime.datetime.now(datetime.UTC))
-    file: Path = tmp_path_factory.mktemp("operator") / "tls.pem"
-    file.write_bytes(pair.certificate + pair.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.socket = context.wrap_socket(listening.socket, server_side=True)
-    found.port = listening.server_port
-    thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-    thread.start()
-    yield found
-    listening.shutdown()
-    thread.join()
-    listening.server_close()
+    with operating(server, tmp_path_factory.mktemp("operator")) as found:
+        yield found
 
 
 @pytest.fixture
