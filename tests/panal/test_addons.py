@@ -8,25 +8,18 @@ import pytest
 
 from panal import addons, staticpods
 from panal.bundled import BUNDLED
-from panal.config import ClusterConfig, NodeSpec, dump, load_cluster
+from panal.config import dump, load_cluster
 from panal.paths import ClusterPaths
 from panal.resources import by_kind
 
-CONFIG = ClusterConfig(
-    name="panal",
-    network="netns",
-    proxy_mode="netfilter",
-    runtime="namespaces",
-    nodes=(NodeSpec("nodo1", "192.168.0.100", "10.244.0.0/24", control_plane=True),),
-    hosts=(),
-    api_port=6443,
-)
+from ..onenode import ONE_NODE
+
 PATHS = ClusterPaths(Path("/state/clusters/panal"))
 
 
 def _pods() -> list[tuple[str, dict]]:
-    found = [(pod["metadata"]["name"], pod["spec"]) for pod in staticpods.control_plane(CONFIG, PATHS)]
-    workloads = [obj for obj in addons.addons(CONFIG, PATHS) if "template" in obj.get("spec", {})]
+    found = [(pod["metadata"]["name"], pod["spec"]) for pod in staticpods.control_plane(ONE_NODE, PATHS)]
+    workloads = [obj for obj in addons.addons(ONE_NODE, PATHS) if "template" in obj.get("spec", {})]
     return found + [(obj["metadata"]["name"], obj["spec"]["template"]["spec"]) for obj in workloads]
 
 
@@ -45,7 +38,7 @@ def test_images_are_bundled_and_mounts_have_volumes(name: str, spec: dict) -> No
 
 
 def test_every_object_has_a_kind_that_the_api_serves_and_accounts_that_exist() -> None:
-    objects = addons.addons(CONFIG, PATHS)
+    objects = addons.addons(ONE_NODE, PATHS)
     for obj in objects:
         assert by_kind(obj["apiVersion"], obj["kind"]) is not None
     accounts = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in objects if o["kind"] == "ServiceAccount"}
@@ -55,7 +48,7 @@ def test_every_object_has_a_kind_that_the_api_serves_and_accounts_that_exist() -
 
 
 def test_paths_of_the_machine_are_the_same_inside() -> None:
-    for pod in staticpods.control_plane(CONFIG, PATHS):
+    for pod in staticpods.control_plane(ONE_NODE, PATHS):
         mounts = {mount["name"]: mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
         assert mounts == {volume["name"]: volume["hostPath"]["path"] for volume in pod["spec"]["volumes"]}
 
@@ -65,11 +58,11 @@ def test_a_cluster_without_the_bundled_ingress_has_none() -> None:
 
     from panal.config import IngressSpec
 
-    without = dataclasses.replace(CONFIG, ingress=IngressSpec(enabled=False))
+    without = dataclasses.replace(ONE_NODE, ingress=IngressSpec(enabled=False))
     assert all("ingress" not in obj["metadata"]["name"] for obj in addons.addons(without, PATHS))
 
 
 def test_a_configuration_reads_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "cluster.json"
-    path.write_bytes(dump(CONFIG))
-    assert load_cluster(path) == CONFIG
+    path.write_bytes(dump(ONE_NODE))
+    assert load_cluster(path) == ONE_NODE

@@ -10,26 +10,18 @@ import pytest
 
 from panal import pki
 from panal.client import tls_context
-from panal.config import ClusterConfig, NodeSpec
 from panal.kubeconfig import access
 from panal.paths import ClusterPaths
+
+from ..onenode import ONE_NODE
 
 NOW = datetime.datetime.now(datetime.UTC)
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> ClusterPaths:
-    config = ClusterConfig(
-        name="panal",
-        network="netns",
-        proxy_mode="userspace",
-        runtime="namespaces",
-        nodes=(NodeSpec("nodo1", "192.168.0.100", "10.244.0.0/24", control_plane=True),),
-        hosts=(),
-        api_port=6443,
-    )
     paths = ClusterPaths(tmp_path_factory.mktemp("cluster"))
-    pki.create(config, paths, NOW)
+    pki.create(ONE_NODE, paths, NOW)
     return paths
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from panal.addons import addons
 from panal.client import Client
-from panal.config import ClusterConfig, NodeSpec
 from panal.errors import AlreadyExists
 from panal.paths import ClusterPaths
 from panal.resources import SERVICEACCOUNTS, all_resources
 
+from ...onenode import ONE_NODE
 from ..apiserver.http.conftest import ApiServer
 
 RIGHTS = {
@@ -22,10 +22,8 @@ RIGHTS = {
 
 async def grant(client: Client, home: Path) -> None:
     """Create what the cluster's own manifests say about rights, and the ingress' class."""
-    node = NodeSpec("nodo1", "192.168.0.100", "10.244.0.0/24", control_plane=True)
-    config = ClusterConfig("test", "netns", "netfilter", "namespaces", (node,), ())
     kinds = {(found.kind, found.api_version): found for found in all_resources()}
-    for obj in addons(config, ClusterPaths(home)):
+    for obj in addons(ONE_NODE, ClusterPaths(home)):
         if obj["kind"] in RIGHTS:
             try:
                 await client.create(kinds[obj["kind"], obj["apiVersion"]], obj)

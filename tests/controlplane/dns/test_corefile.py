@@ -7,13 +7,13 @@ import dns.rcode
 import pytest
 
 from panal.addons import corefile as clusters
-from panal.config import ClusterConfig, NodeSpec
 from panal.controlplane.dns import wire
 from panal.controlplane.dns.build import plans
 from panal.controlplane.dns.corefile import CorefileError, parse
 from panal.controlplane.dns.settings import Settings, read
 from panal.controlplane.dns.zones import ClusterZones
 
+from ...onenode import ONE_NODE
 from .conftest import lines, populate
 
 
@@ -22,8 +22,7 @@ def settings(text: str, **environ: str) -> Settings:
 
 
 def test_the_clusters_own_corefile_has_nothing_that_is_refused() -> None:
-    node = NodeSpec("nodo1", "192.168.0.100", "10.244.0.0/24", control_plane=True)
-    found = settings(clusters(ClusterConfig("test", "netns", "netfilter", "namespaces", (node,), ())))
+    found = settings(clusters(ONE_NODE))
     assert not found.refused
     assert (found.health, found.ready, found.metrics, found.lameduck, found.reload) == (8080, 8181, 9153, 1.0, True)
     assert found.kubernetes is not None

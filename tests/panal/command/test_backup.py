@@ -16,18 +16,11 @@ import pytest
 from panal.command import backup
 from panal.command.failure import Failure
 from panal.command.resolve import Wish
-from panal.config import ClusterConfig, NodeSpec, dump
+from panal.config import dump
 from panal.paths import ClusterPaths
 
-CONFIG = ClusterConfig(
-    name="lab",
-    network="netns",
-    proxy_mode="netfilter",
-    runtime="namespaces",
-    nodes=(NodeSpec("nodo1", "192.168.0.100", "10.244.0.0/24", control_plane=True),),
-    hosts=(),
-    api_port=6443,
-)
+from ...onenode import ONE_NODE
+
 PATHS = ("/old/clusters/lab/volumes/pvc-1", "/old/clusters/lab", "/old/clusters/lab2/else")
 
 
@@ -37,7 +30,7 @@ def a_cluster(root: Path) -> ClusterPaths:
         folder.mkdir(parents=True)
     for name in backup.KEYS:
         (paths.pki / name).write_text(name)
-    paths.config.write_bytes(dump(CONFIG))
+    paths.config.write_bytes(dump(ONE_NODE))
     with closing(sqlite3.connect(paths.store / "store.db")) as store, store:
         store.execute("PRAGMA journal_mode=WAL")
         store.execute("CREATE TABLE history (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB)")
@@ -54,7 +47,7 @@ def write(paths: ClusterPaths, file: Path, folder: str, volumes: bool = True) ->
     copy = file.with_suffix(".db")
     backup._copy_store(paths.store / "store.db", copy)
     with file.open("wb") as target:
-        assert backup._write(target, CONFIG, paths, copy, volumes) == len(PATHS)
+        assert backup._write(target, ONE_NODE, paths, copy, volumes) == len(PATHS)
     found = backup.read(file)
     return backup.Backup(file, found.config, folder, found.version)
 
@@ -66,7 +59,7 @@ def stored(paths: ClusterPaths) -> list[str]:
 
 def test_what_a_backup_brings_back_is_what_there_was_and_names_its_new_folder(tmp_path: Path) -> None:
     found = write(a_cluster(tmp_path / "before"), tmp_path / "backup.tar.gz", "/old/clusters/lab")
-    assert found.config == CONFIG
+    assert found.config == ONE_NODE
     paths = ClusterPaths(tmp_path / "now")
     paths.root.mkdir()
     backup.unpack(found, paths)
@@ -117,7 +110,7 @@ def test_a_backup_that_somebody_tampered_with_is_not_used(
     paths = ClusterPaths(tmp_path / "now")
     paths.root.mkdir()
     with pytest.raises(Failure, match=r"which no backup of Panal's has"):
-        backup.unpack(backup.Backup(file, CONFIG, "/old", "v"), paths)
+        backup.unpack(backup.Backup(file, ONE_NODE, "/old", "v"), paths)
     assert list(paths.root.iterdir()) == []
 
 
@@ -135,7 +128,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     paths = ClusterPaths(tmp_path / "now")
     paths.root.mkdir()
     with pytest.raises(Failure, match="can't be restored"):
-        backup.unpack(backup.Backup(file, CONFIG, "/old", "v"), paths)
+        backup.unpack(backup.Backup(file, ONE_NODE, "/old", "v"), paths)
     assert list((tmp_path / "outside").iterdir()) == []
 
 
@@ -155,9 +148,9 @@ class Machine:
 
 
 def test_a_restore_brings_its_own_configuration(tmp_path: Path) -> None:
-    found = backup.Backup(tmp_path / "b", CONFIG, "/old", "v")
+    found = backup.Backup(tmp_path / "b", ONE_NODE, "/old", "v")
     resolved = backup.resolved(found, Wish(), "other", Machine())  # type: ignore[arg-type]
-    assert (resolved.config.name, resolved.config.api_port, resolved.config.nodes) == ("other", 0, CONFIG.nodes)
+    assert (resolved.config.name, resolved.config.api_port, resolved.config.nodes) == ("other", 0, ONE_NODE.nodes)
     with pytest.raises(Failure, match="leave --config and --nodes out"):
         backup.resolved(found, Wish(nodes=2), "other", Machine())  # type: ignore[arg-type]
     with pytest.raises(Failure, match="its addresses are of that"):
