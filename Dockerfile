@@ -27,12 +27,14 @@ RUN python3 -m venv /opt/panal \
  && /opt/panal/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/panal/lib \
  && /opt/panal/bin/python -P -m panal.agents.node.compile \
  && find /opt/panal -newermt 1970-01-02 -exec touch -h -d @0 {} +
+# Whatever the checkout's umask and times were.
+COPY examples/miempresa /opt/panal/share/miempresa
+RUN chmod -R u=rwX,go=rX /opt/panal/share && find /opt/panal/share -exec touch -h -d @0 {} +
 
 FROM ${BASE}
 RUN command -v nft >/dev/null || { apt-get update && apt-get install -y --no-install-recommends nftables \
  && rm -rf /var/lib/apt/lists/* /var/cache/ldconfig/aux-cache /var/log/apt /var/log/dpkg.log; }
 COPY --from=build /opt/panal /opt/panal
-COPY examples/miempresa /opt/panal/share/miempresa
 ENV PATH=/opt/panal/bin:$PATH \
     PANAL_HOME=/var/lib/panal \
     PANAL_CONFIG=/opt/panal/share/miempresa/cluster.yaml \
