@@ -18,6 +18,14 @@ from .readme import Lesson
 _UP = re.compile(r"panal up --config (examples/[a-z0-9-]+/cluster\.yaml)")
 
 
+LACKING = {
+    "netns": "it shows hosts with networks of their own, and in the network {network!r} all of them are this machine; "
+    "see `panal up --network netns`.",
+    "netfilter": "it shows the kernel's rules, and the kube-proxies of this cluster forward in user space; "
+    "see `panal up --proxy-mode netfilter`.",
+}
+
+
 def _file(told: Lesson) -> str | None:
     """The cluster.yaml the lesson is for, as its README names it; None: that of a plain `panal up`."""
     return next((found.group(1) for step in told.steps if (found := _UP.match(step.plain))), None)
@@ -46,12 +54,17 @@ def cluster_of(name: str | None, told: Lesson, root: Path, environ: Mapping[str,
 
 
 def check_cluster(told: Lesson, paths: ClusterPaths, root: Path) -> None:
-    """Whether the cluster has the nodes and hosts that the lesson's cluster.yaml lists. Raises Failure."""
+    """Whether it is of the kind the lesson needs, and has the nodes and hosts of its cluster.yaml. Raises Failure."""
+    running = configuration(paths)
+    for need, why in LACKING.items():
+        if need in told.needs and need not in (running.network, running.proxy_mode):
+            raise Failure(
+                f"this lesson is not for the cluster {paths.root.name!r}: {why.format(network=running.network)}"
+            )
     file = _file(told)
     if file is None:
         return
     spec = _document(file, root).get("spec", {})
-    running = configuration(paths)
     nodes = {node.name for node in running.nodes}
     hosts = {host.name for host in running.hosts}
     wanted = {item["name"] for item in spec.get("nodes", ())}

@@ -3,7 +3,8 @@
 Pure. Steps stand in blocks indented by four spaces or fenced as `console`; in them a line that begins with `$ ` is
 a command (a `\\` at its end continues it), and the lines below are its output. Comments tell what may vary:
 `<!-- any: nodoa nodob -->` says that these words stand for one another, `<!-- swapped: nodoa nodob -->` that they may
-have changed places, all over the lesson alike. Nothing but the commands of these blocks is ever run.
+have changed places, all over the lesson alike; `<!-- needs: netns netfilter -->` says of which network and proxy mode a
+cluster must be. Nothing but the commands of these blocks is ever run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ PROMPT = "$ "
 SKIP = "..."
 """A line of an output that stands for any number of lines."""
 _COMMENT = re.compile(r"<!--(.*?)-->\n?", re.S)
-_VARYING = re.compile(r"\s*(any|swapped):\s*(.*?)\s*", re.S)
+_VARYING = re.compile(r"\s*(any|swapped|needs):\s*(.*?)\s*", re.S)
 _REMARK = re.compile(r"\s{2,}#\s.*$")
 _INDEX = re.compile(r"\s*(?:\d+\.|[-*]) \[([a-z0-9-]+)\]\(\1/README(?:\.es)?\.md\): (.*)")
 INDENT = "    "
@@ -49,6 +50,8 @@ class Lesson:
     parts: tuple[str | Step, ...]
     any_of: frozenset[str] = frozenset()
     swapped: tuple[str, ...] = ()
+    needs: frozenset[str] = frozenset()
+    """`netns`, `netfilter`: the network and the proxy mode without which the lesson shows nothing."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -57,7 +60,7 @@ class Lesson:
 
 def parse(text: str) -> Lesson:
     """The lesson that a README tells. Raises ValueError for one without a title."""
-    varying: dict[str, list[str]] = {"any": [], "swapped": []}
+    varying: dict[str, list[str]] = {"any": [], "swapped": [], "needs": []}
     for comment in _COMMENT.finditer(text):
         if said := _VARYING.fullmatch(comment.group(1)):
             varying[said.group(1)] += said.group(2).split()
@@ -65,7 +68,8 @@ def parse(text: str) -> Lesson:
     if not lines or not lines[0].startswith("# "):
         raise ValueError("the first line of a lesson is its title, `# ...`")
     parts = tuple(_parts(lines[1:]))
-    return Lesson(lines[0][2:].strip(), parts, frozenset(varying["any"]), tuple(varying["swapped"]))
+    any_of, needs = frozenset(varying["any"]), frozenset(varying["needs"])
+    return Lesson(lines[0][2:].strip(), parts, any_of, tuple(varying["swapped"]), needs)
 
 
 def index(text: str) -> dict[str, str]:

@@ -16,13 +16,14 @@ LESSONS = index((EXAMPLES / "README.md").read_text())
 
 def test_a_readme_is_texts_and_steps() -> None:
     told = parse(
-        "# Title\n<!-- any: a b -->\n<!-- swapped: c d -->\n<!-- a remark -->\nText.\n\n"
+        "# Title\n<!-- any: a b -->\n<!-- swapped: c d -->\n<!-- needs: netns -->\n<!-- a remark -->\nText.\n\n"
         "    $ one \\\n        -o x\n    out\n\n    more\n    $ two   # later\n\nEnd.\n\n    no step\n\n"
         "```sh\n$ not run\n```\n\n```console\n$ three\nsaid\n```\n"
     )
     assert told.title == "Title"
     assert sorted(told.any_of) == ["a", "b"]
     assert told.swapped == ("c", "d")
+    assert told.needs == {"netns"}
     assert told.steps == (
         Step("one \\\n    -o x", ("out", "", "more")),
         Step("two   # later"),
@@ -79,7 +80,7 @@ def test_both_languages_take_the_same_steps(name: str) -> None:
     english = parse((EXAMPLES / name / "README.md").read_text())
     spanish = parse((EXAMPLES / name / "README.es.md").read_text())
     assert spanish.steps == english.steps
-    assert (spanish.any_of, spanish.swapped) == (english.any_of, english.swapped)
+    assert (spanish.any_of, spanish.swapped, spanish.needs) == (english.any_of, english.swapped, english.needs)
     assert spanish.title != english.title
     assert len(spanish.parts) == len(english.parts)
 
