@@ -18,7 +18,7 @@ from panal.tasks import run_until_signal
 
 from ..store.contract import StoreError
 from ..store.sqlite import SQLiteStore
-from . import bootstrap, edge, housekeeping, kubernetesservice, options
+from . import bootstrap, edge, housekeeping, kubernetesservice, options, standing
 from .accounttokens import Filling
 from .admission import VALIDATING, escalation
 from .admission import signing as signing_rights
@@ -86,6 +86,7 @@ async def _run(chosen: Options) -> None:
             group.create_task(housekeeping.expire_events(cache, store, time.time), name="expiry of events")
             port = listener.getsockname()[1]
             await kubernetesservice.publish(parts, port)
+            group.create_task(standing.keep(parts, store, port), name="what stands")
             application = Application(parts, f"{chosen.advertise_address}:{port}")
             server = Server(application)
             loop = asyncio.get_running_loop()

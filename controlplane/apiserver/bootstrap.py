@@ -21,13 +21,31 @@ from . import encoding, keys
 from .clock import timestamp
 from .context import Parts
 
+SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
 
 async def run(parts: Parts, store: Store) -> None:
     """Write what is missing."""
-    if parts.cache.shelf(keys.location(resources.NAMESPACES)).get("", "kube-node-lease") is not None:
-        return
+    if missing_namespaces(parts):
+        await _write_all(parts, store, _objects())
+
+
+def missing_namespaces(parts: Parts) -> list[str]:
+    """Of those that a cluster cannot do without: somebody deleted them, or nothing has been written yet."""
+    shelf = parts.cache.shelf(keys.location(resources.NAMESPACES))
+    return [name for name in SYSTEM_NAMESPACES if shelf.get("", name) is None]
+
+
+async def write_namespaces(parts: Parts, store: Store) -> None:
+    """Write those of them that are missing."""
+    if missing := missing_namespaces(parts):
+        found = [(resource, obj) for resource, obj in _objects() if resource is resources.NAMESPACES]
+        await _write_all(parts, store, [each for each in found if each[1]["metadata"]["name"] in missing])
+
+
+async def _write_all(parts: Parts, store: Store, objects: list[tuple[Resource, dict[str, Any]]]) -> None:
     now = timestamp(parts.now())
-    written = await asyncio.gather(*(_write(parts, store, resource, obj, now) for resource, obj in _objects()))
+    written = await asyncio.gather(*(_write(parts, store, resource, obj, now) for resource, obj in objects))
     await parts.cache.reached(max(written, default=0))
 
 

@@ -1,6 +1,6 @@
 """default/kubernetes: the Service and the endpoints through which pods reach this API server.
 
-Written when the server starts, and written again when somebody changes them.
+Written when the server starts; `standing.keep` writes them again when somebody changes or deletes them.
 """
 
 from __future__ import annotations
