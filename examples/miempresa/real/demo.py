@@ -100,9 +100,11 @@ class Company:
             raise SystemExit("demo: this demonstration needs kubectl on the PATH")
         self._program = found
 
-    def kubectl(self, *words: str, check: bool = True, quiet: bool = False) -> str:
-        command = [self._program, "--kubeconfig", str(self.kubeconfig), "-n", "miempresa", *words]
-        return run(command, shown=["kubectl", "-n", "miempresa", *words], check=check, quiet=quiet)
+    def kubectl(self, *words: str, at: str = "miempresa", check: bool = True, quiet: bool = False) -> str:
+        """`at`: the namespace; none for what lies in none."""
+        words = ("-n", at, *words) if at else words
+        command = [self._program, "--kubeconfig", str(self.kubeconfig), *words]
+        return run(command, shown=["kubectl", *words], check=check, quiet=quiet)
 
     def get(self, *words: str) -> Any:
         text = self.kubectl("get", *words, "-o", "json", quiet=True)
@@ -188,7 +190,7 @@ def bring_up(company: Company) -> None:
         run(command, shown=["kubectl", "apply", "-f", "examples/miempresa/real/manifests"])
     for name in ("mariadb", "wp"):
         company.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
-    company.kubectl("-n", "ingress", "rollout", "status", "deployment/nginx", "--timeout=60s")
+    company.kubectl("rollout", "status", "deployment/nginx", "--timeout=60s", at="ingress")
     address = ["read", f"{SITE}/wp-login.php", "web1.miempresa.com"]
     until(lambda: "<html" in company.browser(*address, check=False, quiet=True), "the first page")
     say(f"The first page came {time.monotonic() - began:.1f} s after kubectl apply.")
@@ -215,10 +217,10 @@ def database_dies(company: Company) -> None:
     company.kubectl("wait", "--for=condition=Ready", "pod/option1", "--timeout=60s")
     company.rules()
     node = pod["spec"]["nodeName"]
-    company.kubectl("cordon", node)  # so that the next one must go elsewhere
+    company.kubectl("cordon", node, at="")  # so that the next one must go elsewhere
     company.kubectl("delete", "pod", name)
     company.kubectl("rollout", "status", "deployment/mariadb", "--timeout=120s")
-    company.kubectl("uncordon", node)
+    company.kubectl("uncordon", node, at="")
     until(company.reads, "the post, with another pod of the database")
     company.rules()
     [(other, again)] = company.pods("mariadb").items()
@@ -276,18 +278,18 @@ def node_lost(company: Company) -> None:
     say(f"{lost} falls silent: kill -STOP {kubelet} (its kubelet)")
     os.kill(kubelet, signal.SIGSTOP)
     try:
-        company.kubectl("wait", "--for=condition=Ready=Unknown", f"node/{lost}", "--timeout=60s")
+        company.kubectl("wait", "--for=condition=Ready=Unknown", f"node/{lost}", "--timeout=60s", at="")
         until(lambda: not company.pool() & gone, "the lost replicas to leave the pool")
         wanted = len(places)
         until(lambda: len(company.pool()) == wanted, f"{wanted} replicas elsewhere")
-        company.kubectl("get", "nodes")
+        company.kubectl("get", "nodes", at="")
         company.kubectl("get", "pods", "-o", "wide")
         if not company.reads():
             raise SystemExit("demo: the site does not answer without the node")
     finally:
         os.kill(kubelet, signal.SIGCONT)
     say(f"{lost} is back: kill -CONT {kubelet}")
-    company.kubectl("wait", "--for=condition=Ready", f"node/{lost}", "--timeout=60s")
+    company.kubectl("wait", "--for=condition=Ready", f"node/{lost}", "--timeout=60s", at="")
     names = {item["metadata"]["name"] for item in company.get("pods")["items"]}
     until(
         lambda: not gone & {item["metadata"]["name"] for item in company.get("pods")["items"]},
