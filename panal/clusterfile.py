@@ -137,6 +137,11 @@ def _is_label(key: object, value: object) -> bool:
     return good_prefix and LABEL_NAME.fullmatch(name) is not None and (not value or bool(LABEL_NAME.fullmatch(value)))
 
 
+NODE_FIELDS = (
+    "name", "address", "cpu", "memory", "ephemeralStorage", "pods", "podPidsLimit", "controlPlane", "labels"
+)  # fmt: skip
+
+
 class _Reader(Fields):
     """The configuration's sections, each from its fields."""
 
@@ -245,7 +250,7 @@ class _Reader(Fields):
         )
 
     def _node(self, item: Section, path: str, pod_cidr: str, control_plane: bool) -> NodeSpec:
-        self.known(item, path, ("name", "address", "cpu", "memory", "pods", "podPidsLimit", "controlPlane", "labels"))
+        self.known(item, path, NODE_FIELDS)
         labels = self.mapping(item, "labels", path)
         for key, value in labels.items():
             if not _is_label(key, value):
@@ -257,6 +262,7 @@ class _Reader(Fields):
             pod_cidr=pod_cidr,
             cpu=self.quantity(item, "cpu", path, "4"),
             memory=self.quantity(item, "memory", path, "10Gi"),
+            ephemeral_storage=self.quantity(item, "ephemeralStorage", path, "100Gi"),
             pods=self.number(item, "pods", path, 1, 10000, 110),
             pod_pids_limit=self.number(item, "podPidsLimit", path, -1, 4194304, -1),
             control_plane=control_plane,

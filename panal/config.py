@@ -23,13 +23,14 @@ RuntimeKind = Literal["namespaces", "plain"]
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node of the cluster. `cpu` and `memory` are Kubernetes quantities: the node's capacity as it is told."""
+    """One node of the cluster. Its capacity is what it is told, in quantities, and not what the machine has."""
 
     name: str
     address: str
     pod_cidr: str
     cpu: str = "4"
     memory: str = "10Gi"
+    ephemeral_storage: str = "100Gi"
     pods: int = 110
     pod_pids_limit: int = -1
     """Processes and threads of one pod at most (kubelet's podPidsLimit); -1 for no limit."""

@@ -29,7 +29,11 @@ def cluster_config(found: Membership, name: str, runtime: str = "namespaces") ->
         network=facts.network,  # type: ignore[arg-type]
         proxy_mode=facts.proxy_mode,  # type: ignore[arg-type]
         runtime=runtime,  # type: ignore[arg-type]
-        nodes=(NodeSpec(found.node, found.address, found.pod_cidr, cpu=_cores(), memory=_memory()),),
+        nodes=(
+            NodeSpec(
+                found.node, found.address, found.pod_cidr, cpu=_cores(), memory=_memory(), ephemeral_storage=_disk()
+            ),
+        ),
         hosts=(),
         lan=facts.lan,
         pod_cidr=facts.pod_cidr,
@@ -148,3 +152,9 @@ def _memory() -> str:
     """What the machine has, as a quantity."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return f"{pages // (1 << 20)}Mi"
+
+
+def _disk() -> str:
+    """The file system of the user's files, as a quantity."""
+    found = os.statvfs(os.path.expanduser("~"))
+    return f"{found.f_blocks * found.f_frsize // (1 << 20)}Mi"

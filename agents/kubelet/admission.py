@@ -36,6 +36,7 @@ def refusal(pod: Pod, others: Sequence[Pod], node: Json) -> Refusal | None:
         _out_of("pods", 1, len(others), int(allocatable.get("pods") or 0) or None)
         or _out_of_resource("cpu", quantity.milli, pod, others, allocatable)
         or _out_of_resource("memory", quantity.whole, pod, others, allocatable)
+        or _out_of_another(pod, others, allocatable)
         or _misplaced(pod, node)
         or _ports_taken(pod, others)
         or _repelled(pod, node)
@@ -54,6 +55,13 @@ def _out_of_resource(name: str, amount: Any, pod: Pod, others: Sequence[Pod], al
         return None
     used = sum(requested(other, name, amount) for other in others)
     return _out_of(name, wanted, used, amount(allocatable[name]))
+
+
+def _out_of_another(pod: Pod, others: Sequence[Pod], allocatable: Json) -> Refusal | None:
+    """Ephemeral storage, huge pages, extended resources."""
+    names = allocatable.keys() - {"cpu", "memory", "pods"}
+    found = (_out_of_resource(name, quantity.whole, pod, others, allocatable) for name in sorted(names))
+    return next((refused for refused in found if refused is not None), None)
 
 
 def requested(pod: Pod, name: str, amount: Any) -> int:

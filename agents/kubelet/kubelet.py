@@ -98,7 +98,10 @@ class Kubelet:
         self._evictions = self._evictor()
         mounter = self.shared.mounter
         self._sizes = SizeLimits(
-            lambda: [item.pod for item in self.workers() if item.counts], mounter.empty_dir, self._evict
+            lambda: [item.pod for item in self.workers() if item.counts],
+            mounter.empty_dir,
+            self.shared.logs_of,
+            self._evict,
         )
         self.shutdown = Shutdown(self.workers, lambda why: self._registration.set_ready(False, why))
         self._mirrors = Mirrors(client, self._pods, self._registration, self._static_named)

@@ -83,9 +83,16 @@ def node_status(
     pressed: bool = False,
     why: str = RUNTIME_DOWN,
 ) -> dict[str, Any]:
-    """The status with fresh heartbeats; transition times are kept from `old` where nothing changed."""
+    """The status with fresh heartbeats; transition times are kept from `old` where nothing changed.
+
+    Extended resources that somebody wrote into the node's capacity can be allocated, too.
+    """
     resources = {
+        **{name: amount for name, amount in (old.get("capacity") or {}).items() if _is_extended(name)},
         "cpu": quantity.format_milli(quantity.milli(config.node.cpu)),
+        "ephemeral-storage": quantity.format_binary(quantity.whole(config.node.ephemeral_storage)),
+        "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0",
         "memory": quantity.format_binary(quantity.whole(config.node.memory)),
         "pods": str(config.node.pods),
     }
@@ -111,6 +118,25 @@ def node_status(
             "architecture": facts.architecture,
         },
     }
+
+
+def differs(status: Mapping[str, Any], fresh: Mapping[str, Any]) -> bool:
+    """Whether `fresh` says more than that time has passed."""
+    return _timeless(status, fresh) != _timeless(fresh, fresh)
+
+
+def _timeless(status: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+    found = {field: status.get(field) for field in like}
+    found["conditions"] = {
+        item["type"]: (item["status"], item.get("reason"), item.get("message"))
+        for item in status.get("conditions") or ()
+    }
+    return found
+
+
+def _is_extended(name: str) -> bool:
+    """A resource of somebody's domain, as a device plugin's or one that an administrator made up."""
+    return "/" in name and not name.partition("/")[0].endswith("kubernetes.io")
 
 
 def conditions(

@@ -1,4 +1,7 @@
-"""Registers the node and keeps telling that it lives: a Lease every 10 s, the status every 5 minutes or on change."""
+"""Registers the node and keeps telling that it lives: a Lease every 10 s, the status every 5 minutes or on change.
+
+Every 10 s it looks at what the node's object says, as upstream does: others may have written to its status.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from panal.config import NodeConfig
 from panal.errors import AlreadyExists, NotFound, StatusError
 from panal.resources import LEASES, NODES
 
-from .nodestatus import RUNTIME_DOWN, Facts, labels, node_object, node_status
+from .nodestatus import RUNTIME_DOWN, Facts, differs, labels, node_object, node_status
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +29,7 @@ LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
 SILENCE = 12.0
 """Seconds without a renewed lease after which somebody may have written that this node is not known to live."""
+LOOK_SECONDS = 10.0
 STATUS_SECONDS = 300.0
 _RETRY_FIRST, _RETRY_MOST = 0.02, 1.0
 
@@ -120,27 +124,39 @@ class Registration:
 
     async def _report(self) -> None:
         """The status at once when something changed, else every five minutes."""
+        written = time.monotonic()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(STATUS_SECONDS):
+                async with asyncio.timeout(LOOK_SECONDS):
                     await self._changed.wait()
+            changed = self._changed.is_set() or time.monotonic() - written >= STATUS_SECONDS
             self._changed.clear()
             try:
-                await self._write_status()
+                if changed or await self._is_outdated():
+                    await self._write_status()
+                    written = time.monotonic()
             except NotFound:
                 await self._registered()
             except (Unreachable, StatusError) as error:
                 _log.debug("node status: %s", error)
-                self._changed.set()
+                if changed:
+                    self._changed.set()
                 await asyncio.sleep(0.25)
 
+    async def _is_outdated(self) -> bool:
+        """Whether the object says something else than what this kubelet would write now."""
+        self.node = await self._client.get(NODES, self._config.node.name)
+        return differs(self.node.get("status") or {}, self._fresh())
+
     async def _write_status(self) -> None:
+        name, fresh = self._config.node.name, self._fresh()
+        self.node = await self._client.patch(NODES, name, {"status": fresh}, kind="strategic", subresource="status")
+
+    def _fresh(self) -> dict[str, Any]:
         old = (self.node or {}).get("status") or {}
-        fresh = node_status(
+        return node_status(
             self._config, self._facts, old, ready=self._ready, pressed=self._pressed, now=time.time(), why=self._why
         )
-        name = self._config.node.name
-        self.node = await self._client.patch(NODES, name, {"status": fresh}, kind="strategic", subresource="status")
 
     async def _renew(self) -> None:
         lease: dict[str, Any] | None = None

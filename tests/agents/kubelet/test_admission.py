@@ -92,3 +92,21 @@ def test_only_taints_that_evict_keep_a_pod_away_and_no_static_one(pod: Any) -> N
     static = pod("web")
     static["metadata"]["annotations"] = {"kubernetes.io/config.source": "file"}
     assert refusal(static, [], tainted("NoExecute")) is None
+
+
+def test_a_pod_needs_its_share_of_everything_the_node_counts() -> None:
+    node = {"metadata": {}, "status": {"allocatable": {"pods": "110", "ephemeral-storage": "1Gi", "a.b/dongle": "1"}}}
+
+    def asking(**requests: str) -> Any:
+        named = {name.replace("_", "-").replace("dongle", "a.b/dongle"): text for name, text in requests.items()}
+        return {"metadata": {}, "spec": {"containers": [{"name": "c", "resources": {"requests": named}}]}}
+
+    assert refusal(asking(ephemeral_storage="1Gi", dongle="1"), [], node) is None
+    found = refusal(asking(dongle="1"), [asking(dongle="1")], node)
+    assert found is not None
+    assert (found.reason, found.message) == (
+        "OutOfa.b/dongle", "Node didn't have enough resource: a.b/dongle, requested: 1, used: 1, capacity: 1",
+    )  # fmt: skip
+    found = refusal(asking(ephemeral_storage="2Gi"), [], node)
+    assert found is not None
+    assert found.reason == "OutOfephemeral-storage"

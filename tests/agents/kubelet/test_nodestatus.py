@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panal.agents.kubelet.nodestatus import Facts, node_object, node_status
+from panal.agents.kubelet.nodestatus import Facts, differs, node_object, node_status
 from panal.config import NodeConfig, NodeSpec
 
 FACTS = Facts("m", "b", "6.1", "Debian", "amd64")
@@ -18,7 +18,10 @@ def test_a_new_node_is_ready_in_its_first_words() -> None:
     assert {item["type"]: item["status"] for item in node["status"]["conditions"]} == {
         "MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False", "Ready": "True",
     }  # fmt: skip
-    assert node["status"]["capacity"] == {"cpu": "4", "memory": "10Gi", "pods": "110"}
+    assert node["status"]["capacity"] == {
+        "cpu": "4", "ephemeral-storage": "100Gi", "hugepages-1Gi": "0", "hugepages-2Mi": "0", "memory": "10Gi",
+        "pods": "110",
+    }  # fmt: skip
     assert node["spec"] == {"podCIDR": "10.10.0.0/24", "podCIDRs": ["10.10.0.0/24"]}
     assert node["metadata"]["labels"]["disk"] == "ssd"
     assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.36.2"
@@ -39,3 +42,20 @@ def test_a_heartbeat_changes_the_heartbeat_alone_and_others_conditions_stay() ->
     assert after["conditions"][1]["lastHeartbeatTime"] == "1970-01-01T00:01:40Z"
     down = node_status(config(), FACTS, after, ready=False, now=200)["conditions"][-1]
     assert (down["reason"], down["lastTransitionTime"]) == ("KubeletNotReady", "1970-01-01T00:03:20Z")
+
+
+def test_extended_resources_that_others_wrote_can_be_allocated() -> None:
+    old = {"capacity": {"example.com/dongle": "4", "cpu": "99"}}
+    status = node_status(config(), FACTS, old, ready=True, now=0)
+    assert status["allocatable"]["example.com/dongle"] == "4"
+    assert status["allocatable"]["cpu"] == "4"
+
+
+def test_only_what_says_something_else_differs() -> None:
+    foreign = {"type": "NetworkUnavailable", "status": "False"}
+    old = node_status(config(), FACTS, {"conditions": [foreign]}, ready=True, now=0)
+    assert not differs(old, node_status(config(), FACTS, old, ready=True, now=100))
+    assert differs(old, node_status(config(), FACTS, old, ready=False, now=100))
+    widened = {**old, "capacity": {**old["capacity"], "example.com/dongle": "4"}}
+    assert differs(widened, node_status(config(), FACTS, widened, ready=True, now=100))
+    assert differs({}, node_status(config(), FACTS, {}, ready=True, now=100))

@@ -83,3 +83,37 @@ async def test_a_node_that_was_silent_tells_its_status_again(clock: list[float])
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def test_what_others_write_to_the_status_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an administrator's extended resource: what is in the capacity can be allocated a moment later."""
+    monkeypatch.setattr(registration, "LOOK_SECONDS", 0.01)
+    api = Api()
+    stored: dict[str, Any] = {"metadata": {"name": "nodo1", "uid": "u1"}, "spec": {}, "status": {}}
+
+    async def patch(resource: Any, name: str, patch: Any, *, kind: str, subresource: str = "") -> Any:
+        api.statuses.append(patch)
+        stored["status"] = patch["status"]
+        return stored
+
+    async def get(resource: Any, name: str, namespace: str | None = None) -> Any:
+        return stored
+
+    api.patch, api.get = patch, get  # type: ignore[method-assign]
+    task = asyncio.ensure_future(Registration(api, NODE).run())  # type: ignore[arg-type]  # noqa: TID251
+    try:
+        async with asyncio.timeout(5):
+            while not stored["status"]:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.1)
+        told = len(api.statuses)
+        await asyncio.sleep(0.1)
+        assert len(api.statuses) == told  # nothing is written while nothing is said
+        stored["status"] = {**stored["status"], "capacity": {**stored["status"]["capacity"], "example.com/dongle": "4"}}
+        async with asyncio.timeout(5):
+            while "example.com/dongle" not in stored["status"]["allocatable"]:
+                await asyncio.sleep(0.005)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
