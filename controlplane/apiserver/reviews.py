@@ -18,6 +18,7 @@ from .apply import track_update
 from .authn import User
 from .authz import MASTERS, Attributes
 from .context import Call, Parts
+from .fielderrors import FieldError, bad, invalid
 from .handlers import Handler
 from .tokens import TokenError
 
@@ -51,6 +52,8 @@ async def self_subject(parts: Parts, call: Call) -> Answer:
 
 async def token(parts: Parts, call: Call) -> Answer:
     review = await _read(call)
+    if not review["spec"].get("token"):
+        raise BadRequest("token is required for TokenReview in authentication")
     wanted = review["spec"].get("audiences") or []
     if not isinstance(wanted, list):
         raise BadRequest("the TokenReview's audiences are not a list")
@@ -64,6 +67,7 @@ async def token(parts: Parts, call: Call) -> Answer:
 
 async def self_access(parts: Parts, call: Call) -> Answer:
     review = await _read(call)
+    _check(call, review, _attributes(review["spec"]))
     return _answer(call, review, _decide(parts, call.user, review["spec"]))
 
 
@@ -71,13 +75,46 @@ async def access(parts: Parts, call: Call) -> Answer:
     review = await _read(call)
     spec = review["spec"]
     groups = spec.get("groups") or []
+    errors = _attributes(spec)
     if not isinstance(groups, list) or not (spec.get("user") or groups):
-        raise BadRequest("at least one of user or group must be specified")
-    user = User(str(spec.get("user", "")), tuple(str(each) for each in groups))
+        errors.append(bad("spec.user", "", "at least one of user or group must be specified"))
     attributes = spec.get("resourceAttributes")
-    if call.resource.namespaced and isinstance(attributes, dict) and attributes.get("namespace") != call.namespace:
-        raise BadRequest("spec.resourceAttributes.namespace must match the namespace of the request")
+    local = call.resource.namespaced and isinstance(attributes, dict)
+    own = str((review.get("metadata") or {}).get("namespace") or call.namespace)
+    if local and attributes.get("namespace") != own:
+        errors.append(bad("spec.resourceAttributes.namespace", attributes.get("namespace", ""), _ELSEWHERE))
+    _check(call, review, errors)
+    if local and own != call.namespace:
+        raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {call.namespace}")
+    user = User(str(spec.get("user", "")), tuple(str(each) for each in groups))
     return _answer(call, review, _decide(parts, user, spec))
+
+
+_ELSEWHERE = "must match metadata.namespace"
+
+
+def _attributes(spec: dict[str, Any]) -> list[FieldError]:
+    """What is wrong with what is asked about."""
+    path, thing = spec.get("nonResourceAttributes"), spec.get("resourceAttributes")
+    if path is not None and thing is not None:
+        words = "cannot be specified in combination with resourceAttributes"
+        return [bad("spec.nonResourceAttributes", path, words)]
+    if not isinstance(path, dict) and not isinstance(thing, dict):
+        words = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        return [bad("spec.resourceAttributes", "null", words)]
+    return []
+
+
+def _check(call: Call, review: dict[str, Any], errors: list[FieldError]) -> None:
+    """Raises Invalid, which tells no kind: Kubernetes has none at hand here."""
+    extra = {key: each for key, each in (review.get("metadata") or {}).items() if key not in _OWN and each}
+    if extra:
+        errors.append(bad("metadata", extra, "must be empty"))
+    if errors:
+        raise invalid("", call.resource.group, "", errors)
+
+
+_OWN = ("managedFields", "namespace", "creationTimestamp")
 
 
 def _decide(parts: Parts, user: User, spec: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +125,7 @@ def _decide(parts: Parts, user: User, spec: dict[str, Any]) -> dict[str, Any]:
         named = {key: str(thing.get(key) or "") for key in ("group", "resource", "subresource", "namespace", "name")}
         asked = Attributes(str(thing.get("verb") or ""), **named)
     else:
-        raise BadRequest("exactly one of resourceAttributes or nonResourceAttributes must be specified")
+        raise AssertionError("_attributes lets no other review through")
     allowed = parts.authorizer.allowed(user, asked)
     return {"allowed": allowed}
 

@@ -16,7 +16,19 @@ from aiohttp import web
 from panal import resources
 from panal.errors import MethodNotSupported, NotFound, StatusError
 
-from . import answers, discovery, handlers, impersonation, inflight, keys, metricsapi, reviews, streams, subresources
+from . import (
+    answers,
+    componentstatuses,
+    discovery,
+    handlers,
+    impersonation,
+    inflight,
+    keys,
+    metricsapi,
+    reviews,
+    streams,
+    subresources,
+)
 from .answers import Answer
 from .authn import User, from_certificate
 from .authz import Attributes
@@ -173,8 +185,9 @@ class Application:
         form = self._form(request, target, resource)
         now = timestamp(self._parts.now())
         answer = await handler(self._parts, Call(request, target, query, user, form, resource, now))
-        if isinstance(resource, CustomResource) and resource.deprecation and isinstance(answer, Answer):
-            return dataclasses.replace(answer, warnings=(resource.deprecation, *answer.warnings))
+        old = resource.deprecation if isinstance(resource, CustomResource) else _DEPRECATED.get(resource, "")
+        if old and isinstance(answer, Answer):
+            return dataclasses.replace(answer, warnings=(old, *answer.warnings))
         return answer
 
     def _form(self, request: web.BaseRequest, target: Target, resource: resources.Resource) -> Form:
@@ -195,6 +208,8 @@ class Application:
             found = handlers.VERBS.get(target.verb)
             if not isinstance(resource, CustomResource):
                 found = reviews.find(resource.plural) or found
+            if resource == COMPONENTSTATUSES:
+                found = componentstatuses.VERBS.get(target.verb)
             if not _complete(target, resource):
                 found = None
         else:
@@ -204,6 +219,14 @@ class Application:
                 raise _nothing()
             raise MethodNotSupported("the server does not allow this method on the requested resource", details={})
         return found
+
+
+COMPONENTSTATUSES = resources.resource("componentstatuses")
+_DEPRECATED = {
+    COMPONENTSTATUSES: "v1 ComponentStatus is deprecated in v1.19+",
+    resources.resource("endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+"""What every answer about a kind warns of."""
 
 
 def _complete(target: Target, resource: resources.Resource) -> bool:

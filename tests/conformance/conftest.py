@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,6 +177,23 @@ async def api(target: Target) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
         yield Api(access.server, session, context, access.token or "")
     await asyncio.sleep(0.01)  # TLS connections end one loop later than their session
+
+
+@pytest.fixture
+def settled(api: Api, target: Target) -> Callable[[str], Awaitable[Any]]:
+    """The object of a path once nobody else writes it any more: a whole cluster has controllers."""
+
+    async def found(path: str) -> Any:
+        answer = (await api.get(path)).ok()
+        before = b""
+        async with asyncio.timeout(60):
+            while target.own is None and answer.raw != before:
+                before = answer.raw
+                await asyncio.sleep(1)
+                answer = (await api.get(path)).ok()
+        return answer
+
+    return found
 
 
 def _secret(access: kubeconfig.Access) -> int:

@@ -50,7 +50,9 @@ async def test_an_autoscaler_written_as_v1_is_read_listed_watched_and_shown_as_v
     assert cells[0][:6] == cells[1][:6] == ["web", "Deployment/web", "cpu: <unknown>/70%", "1", 5, 0]
 
 
-async def test_an_autoscaler_written_as_v2_keeps_what_v1_cannot_say_in_annotations(api: Api, namespace: str) -> None:
+async def test_an_autoscaler_written_as_v2_keeps_what_v1_cannot_say_in_annotations(
+    api: Api, namespace: str, settled: Any
+) -> None:
     v1, v2 = both(namespace)
     pods = {
         "type": "Pods",
@@ -59,7 +61,7 @@ async def test_an_autoscaler_written_as_v2_keeps_what_v1_cannot_say_in_annotatio
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 5}}
     written = autoscaler("v2", metrics=[resource("cpu", 60), resource("memory", 50), pods], behavior=behavior)
     made = (await api.create(v2, written)).ok().body
-    old = (await api.get(f"{v1}/web")).ok().body
+    old = (await settled(f"{v1}/web")).body
     assert old["spec"]["targetCPUUtilizationPercentage"] == 60
     assert "metrics" not in old["spec"]
     assert orjson.loads(old["metadata"]["annotations"][METRICS]) == [

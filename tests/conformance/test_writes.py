@@ -101,7 +101,7 @@ async def test_a_patch_is_validated_like_an_object(api: Api, namespace: str) -> 
     assert twice.ok().warnings == ['duplicate field "data.a"']
 
 
-async def test_a_dry_run_goes_all_the_way_and_leaves_nothing(api: Api, namespace: str) -> None:
+async def test_a_dry_run_goes_all_the_way_and_leaves_nothing(api: Api, namespace: str, settled: Any) -> None:
     made = (await api.create(f"{deployments(namespace)}?dryRun=All", deployment())).ok()
     assert made.body["metadata"]["uid"]
     assert made.body["spec"]["strategy"]["type"] == "RollingUpdate"
@@ -111,15 +111,16 @@ async def test_a_dry_run_goes_all_the_way_and_leaves_nothing(api: Api, namespace
     await api.create(deployments(namespace), deployment())
     again = await api.create(f"{deployments(namespace)}?dryRun=All", deployment())
     assert again.reason == "AlreadyExists"
-    before = (await api.get(deployments(namespace, "/d"))).raw
+    before = await settled(deployments(namespace, "/d"))
+    generation = before.body["metadata"]["generation"]
     patched = (await api.patch(deployments(namespace, "/d?dryRun=All"), {"spec": {"replicas": 5}})).ok()
-    assert (patched.body["spec"]["replicas"], patched.body["metadata"]["generation"]) == (5, 2)
+    assert (patched.body["spec"]["replicas"], patched.body["metadata"]["generation"]) == (5, generation + 1)
     scaled = await api.patch(deployments(namespace, "/d/scale?dryRun=All"), {"spec": {"replicas": 7}})
     assert scaled.ok().body["spec"]["replicas"] == 7
     assert (await api("DELETE", deployments(namespace, "/d?dryRun=All"))).status == 200
     assert (await api("DELETE", deployments(namespace, "/d"), {"dryRun": ["All"]})).status == 200
     assert (await api("DELETE", deployments(namespace, "?dryRun=All"))).status == 200
-    assert (await api.get(deployments(namespace, "/d"))).raw == before
+    assert (await api.get(deployments(namespace, "/d"))).raw == before.raw
 
 
 async def test_generated_names_differ_and_begin_as_asked(api: Api, namespace: str) -> None:
@@ -174,19 +175,22 @@ async def test_owners_are_checked(api: Api, namespace: str) -> None:
     assert "metadata.ownerReferences.uid: Invalid value" in nobody.message
 
 
-async def test_the_generation_counts_specifications(api: Api, namespace: str) -> None:
-    await api.create(deployments(namespace), deployment())
+async def test_the_generation_counts_specifications(api: Api, namespace: str, settled: Any) -> None:
+    made = (await api.create(deployments(namespace), deployment())).ok()
+    assert made.body["metadata"]["generation"] == 1
     path = deployments(namespace, "/d")
 
-    async def generation(rest: str, change: Any) -> int:
-        await api.patch(path + rest, change)
-        return int((await api.get(path)).body["metadata"]["generation"])
+    async def risen(rest: str, change: Any) -> int:
+        before = (await settled(path)).body["metadata"]["generation"]
+        (await api.patch(path + rest, change)).ok()
+        return int((await api.get(path)).body["metadata"]["generation"] - before)
 
-    assert await generation("", {"metadata": {"labels": {"x": "y"}}}) == 1
-    assert await generation("/status", {"status": {"replicas": 1}}) == 1
-    assert await generation("", {"spec": {"replicas": 2}}) == 2
-    assert await generation("/scale", {"spec": {"replicas": 3}}) == 3
-    assert await generation("", {"spec": {"replicas": 3}}) == 3
+    assert await risen("", {"metadata": {"labels": {"x": "y"}}}) == 0
+    assert await risen("/status", {"status": {"replicas": 1}}) == 0
+    assert await risen("", {"spec": {"replicas": 2}}) == 1
+    assert await risen("/scale", {"spec": {"replicas": 3}}) == 1
+    assert await risen("", {"spec": {"replicas": 3}}) == 0
+    assert await risen("", {"metadata": {"annotations": {"x": "y"}}}) == 1, "Deployments count annotations, too"
 
 
 async def test_a_collection_is_deleted_as_far_as_selected(api: Api, namespace: str) -> None:

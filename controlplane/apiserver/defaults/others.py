@@ -121,14 +121,6 @@ def api_service(obj: Object) -> None:
     service_reference(obj["spec"])
 
 
-def certificate_signing_request(obj: Object) -> None:
-    spec = obj["spec"]
-    if not spec.get("usages"):
-        spec["usages"] = ["digital signature", "key encipherment"]
-    for condition in (obj.get("status") or {}).get("conditions") or ():
-        condition.setdefault("status", "True")
-
-
 def flow_schema(obj: Object) -> None:
     if not obj["spec"].get("matchingPrecedence"):
         obj["spec"]["matchingPrecedence"] = 1000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..defaults import others as defaults
 from ..fielderrors import FieldError
 from ..strategy import Object, RequestContext, Strategy
 from ..validation import certificates, meta
@@ -12,9 +11,6 @@ from ..validation import certificates, meta
 
 class SigningRequestStrategy(Strategy):
     """Who asks is written into the request by the server, never by the client."""
-
-    def default(self, obj: Object) -> None:
-        defaults.certificate_signing_request(obj)
 
     def validate_name(self, name: str) -> list[str]:
         return meta.path_segment_name(name)

@@ -150,9 +150,6 @@ class EndpointsStrategy(Checked):
     allow_create_on_update = True
     table = Checks(fill=defaults.endpoints, check=endpoint_validation.endpoints)
 
-    def warnings(self, ctx: RequestContext, obj: Object, old: Object | None = None) -> list[str]:
-        return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
-
 
 class EndpointSliceStrategy(Checked):
     has_generation = True

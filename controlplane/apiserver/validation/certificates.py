@@ -31,7 +31,7 @@ def signing_request(obj: Object) -> list[FieldError]:
     if why := _request(spec.get("request") or ""):
         errors.append(bad("spec.request", spec.get("request") or "", why))
     if not usages:
-        errors.append(required("spec.usages"))
+        errors.append(required("spec.usages", "usages must be provided"))
     for each, where in items(usages, "spec.usages"):
         errors += optional_choice(each, where, _USAGES)
     errors += [duplicate(f"spec.usages[{index}]", each) for index, each in enumerate(usages) if each in usages[:index]]

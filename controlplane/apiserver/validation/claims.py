@@ -7,7 +7,7 @@ from typing import Any
 from panal import formats
 
 from ..fielderrors import FieldError, bad, duplicate, not_supported, required, too_many
-from .checks import Object, formatted, items, name
+from .checks import NOT_NEGATIVE, Object, formatted, items, name
 from .meta import immutable
 from .storage import driver_name
 from .webhooks import expression
@@ -103,10 +103,11 @@ def resource_slice(obj: Object) -> list[FieldError]:
     count = pool.get("resourceSliceCount", 0)
     if count <= 0:
         errors.append(bad("spec.pool.resourceSliceCount", count, "must be greater than zero"))
-    given = [key for key in ("nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection") if spec.get(key)]
-    if len(given) != 1:
-        words = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
-        errors.append(bad("spec", "{" + ", ".join(given) + "}", words) if given else required("spec", words))
+    if pool.get("generation", 0) < 0:
+        errors.append(bad("spec.pool.generation", pool["generation"], NOT_NEGATIVE))
+    errors += _nodes(spec)
+    if spec.get("sharedCounters") is not None and spec.get("devices") is not None:
+        errors.append(bad("spec", "", "only one of `sharedCounters` or `devices` is allowed"))
     if len(devices) > _DEVICES:
         errors.append(too_many("spec.devices", len(devices), _DEVICES))
     names: set[str] = set()
@@ -116,6 +117,28 @@ def resource_slice(obj: Object) -> list[FieldError]:
             errors.append(duplicate(f"{where}.name", device["name"]))
         names.add(device.get("name", ""))
     return errors
+
+
+def _nodes(spec: Object) -> list[FieldError]:
+    """Which nodes have the devices: said in one way."""
+    errors: list[FieldError] = []
+    if spec.get("nodeName"):
+        errors += formatted(spec["nodeName"], "spec.nodeName", formats.subdomain_name)
+    elif spec.get("nodeName") is not None:
+        errors.append(bad("spec.nodeName", "", "must be either unset or set to a non-empty string"))
+    for key in ("allNodes", "perDeviceNodeSelection"):
+        if spec.get(key) is False:
+            errors.append(bad(f"spec.{key}", False, "must be either unset or set to true"))
+    given = [f"`{key}`" for key in _NODES if spec.get(key)]
+    words = f"exactly one of {', '.join(f'`{key}`' for key in _NODES)} is required"
+    if not given:
+        errors.append(required("spec", words))
+    elif len(given) > 1:
+        errors.append(bad("spec", f"{{{', '.join(given)}}}", f"{words}, but multiple fields are set"))
+    return errors
+
+
+_NODES = ("nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection")
 
 
 def resource_slice_update(new: Object, old: Object) -> list[FieldError]:

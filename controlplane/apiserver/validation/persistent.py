@@ -23,6 +23,10 @@ RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 _CLAIM_STAYS = (
     "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 )
+_RESIZES = (
+    "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizePending", "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+)  # fmt: skip
 _CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -61,6 +65,27 @@ def persistent_volume(obj: Object) -> list[FieldError]:
         errors += name(attributes, where, formats.subdomain_name, "an empty string is disallowed")
         if spec.get("csi") is None:
             errors.append(required("spec.csi", "has to be specified when using volumeAttributesClassName"))
+    return errors
+
+
+def inline_volume(spec: Object, field: str) -> list[FieldError]:
+    """The specification of a volume that has no PersistentVolume of its own: a CSI driver's."""
+    words = "may not be specified in the context of inline volumes"
+    errors = [forbidden(f"{field}.{key}", words) for key in ("claimRef", "capacity") if spec.get(key)]
+    if spec.get("csi") is None:
+        errors.append(required(f"{field}.csi", "has to be specified in the context of inline volumes"))
+    errors += _access_modes(spec, field, "")
+    if spec.get("persistentVolumeReclaimPolicy") not in (None, "", "Retain"):
+        only = "may only be Retain in the context of inline volumes"
+        errors.append(forbidden(f"{field}.persistentVolumeReclaimPolicy", only))
+    if spec.get("nodeAffinity") is not None:
+        errors.append(forbidden(f"{field}.nodeAffinity", words))
+    errors += volumes.source(spec, field, persistent=True)
+    if spec.get("storageClassName"):
+        errors.append(forbidden(f"{field}.storageClassName", words))
+    if spec.get("volumeMode") not in (None, "Filesystem"):
+        only = "may not specify volumeMode other than Filesystem in the context of inline volumes"
+        errors.append(forbidden(f"{field}.volumeMode", only))
     return errors
 
 
@@ -182,12 +207,30 @@ def claim_update(new: Object, old: Object) -> list[FieldError]:
 def claim_status(new: Object, old: Object) -> list[FieldError]:
     """What a claim has got, and what it is getting."""
     status = new.get("status") or {}
+    errors = _negative(status.get("capacity"), "status.capacity")
+    for key, value in sorted((status.get("allocatedResourceStatuses") or {}).items()):
+        errors += _resource(key, "status.allocatedResourceStatus")
+        if value not in _RESIZES:
+            errors.append(not_supported("status.allocatedResourceStatus", key, _RESIZES))
+    for key, value in sorted((status.get("allocatedResources") or {}).items()):
+        errors += _resource(key, "status.allocatedResources") or _negative({key: value}, "status.allocatedResources")
+    return errors
+
+
+def _negative(amounts: Object | None, field: str) -> list[FieldError]:
     return [
-        bad(f"status.{kind}[{key}]", int(parse(value)), "must be a valid resource quantity")
-        for kind in ("capacity", "allocatedResources")
-        for key, value in sorted((status.get(kind) or {}).items())
+        bad(f"{field}[{key}]", int(parse(value)), "must be a valid resource quantity")
+        for key, value in sorted((amounts or {}).items())
         if parse(value) < 0
     ]
+
+
+def _resource(key: str, field: str) -> list[FieldError]:
+    """Of Kubernetes' own resources, a claim has storage only."""
+    if complaints := formats.qualified_name(key):
+        return [bad(field, key, complaint) for complaint in complaints]
+    own = "/" not in key or "kubernetes.io/" in key
+    return [not_supported(field, key, ("storage",))] if own and key != "storage" else []
 
 
 def _storage(spec: Object) -> str | None:

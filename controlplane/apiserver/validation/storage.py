@@ -21,6 +21,7 @@ from .checks import (
 )
 from .labelselectors import label_selector
 from .meta import IMMUTABLE, immutable
+from .persistent import inline_volume
 
 _PARAMETER_BYTES, _PARAMETERS = 256 * 1024, 512
 _MESSAGE_BYTES = 1024
@@ -187,6 +188,8 @@ def volume_attachment(obj: Object) -> list[FieldError]:
         errors.append(forbidden("spec.source", words))
     elif volume is not None and not volume:
         errors.append(required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName"))
+    elif inline is not None:
+        errors += inline_volume(inline, "spec.source.inlineVolumeSpec")
     errors += formatted(spec.get("nodeName", ""), "spec.nodeName", formats.subdomain_name)
     for key in ("attachError", "detachError"):
         if len((status.get(key) or {}).get("message", "").encode()) > _MESSAGE_BYTES:

@@ -207,8 +207,8 @@ def test_reviews_say_what_somebody_may(client: Recorder) -> None:
 
 
 def test_a_review_of_nobody_or_nothing_is_refused(client: Recorder) -> None:
-    assert review(client, "subjectaccessreviews", resourceAttributes={"verb": "get"})["code"] == 400
-    assert review(client, "selfsubjectaccessreviews")["code"] == 400
+    assert review(client, "subjectaccessreviews", resourceAttributes={"verb": "get"})["code"] == 422
+    assert review(client, "selfsubjectaccessreviews")["code"] == 422
     assert review(client, "selfsubjectrulesreviews")["message"] == "no namespace on request"
 
 
