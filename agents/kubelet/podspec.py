@@ -5,6 +5,7 @@ Pods are dicts as the API sends them and are never changed here.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -144,7 +145,13 @@ def status_of(pod: Pod, container_name: str) -> Mapping[str, Any] | None:
 
 def timestamp(seconds: float) -> str:
     """metav1.Time: whole seconds, UTC."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _timestamp(int(seconds))
+
+
+@functools.lru_cache(64)
+def _timestamp(seconds: int) -> str:
+    """A pod's status says the same few times again and again."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: str) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from panal import tasks
 
-from ..runtime.contract import Container, ContainerState, Runtime, RuntimeFailure, Sandbox
+from ..runtime.contract import Container, ContainerChanged, ContainerState, Runtime, RuntimeFailure, Sandbox
 
 _log = logging.getLogger(__name__)
 
@@ -90,8 +90,7 @@ class RuntimeView:
                     keeping = tasks.spawn(self._keep_fresh(), name="containers")
                     try:
                         async for event in events:
-                            self._heard.add(self._owners.get(event.sandbox_id))
-                            self._stale.set()
+                            self.tell(event)
                     finally:
                         await tasks.cancel(keeping)
             except (RuntimeFailure, OSError) as error:
@@ -100,10 +99,16 @@ class RuntimeView:
             await asyncio.sleep(delay)
             delay = min(delay * 2, _RETRY_MOST)
 
+    def tell(self, event: ContainerChanged) -> None:
+        """The runtime says that something has changed: look at it soon."""
+        self._heard.add(self._owners.get(event.sandbox_id))
+        self._stale.set()
+
     async def _keep_fresh(self) -> None:
         """Look at each pod of which something was heard since the last time, once; at all for a sandbox unknown."""
         while True:
             await self._stale.wait()
+            await asyncio.sleep(0)  # whoever did what is told of looks for itself now, and once is enough
             self._stale.clear()
             heard, self._heard = self._heard, set()
             with contextlib.suppress(RuntimeFailure, OSError):
@@ -122,8 +127,7 @@ class RuntimeView:
         RuntimeFailure when the runtime does not answer.
         """
         if uid is not None:
-            fresh = by_pod(*await self._runtime.of_pod(uid))
-            self._show(uid, fresh.get(uid))
+            await self._look_at(uid)
             return
         if not self._listing:
             self._listing = True
@@ -132,6 +136,19 @@ class RuntimeView:
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._waiting)
+
+    async def _look_at(self, uid: str) -> None:
+        """What was heard of the pod until now needs no other look, unless this one comes to nothing."""
+        told = uid in self._heard
+        self._heard.discard(uid)
+        try:
+            fresh = by_pod(*await self._runtime.of_pod(uid))
+        except BaseException:
+            if told:
+                self._heard.add(uid)
+                self._stale.set()
+            raise
+        self._show(uid, fresh.get(uid))
 
     async def _list(self) -> None:
         try:

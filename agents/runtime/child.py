@@ -31,6 +31,7 @@ from .title import set_title
 
 Entry = Callable[[Sequence[str]], int | None]
 
+_BIND = int(Mnt.BIND | Mnt.REC)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -67,10 +68,12 @@ def become(request: SpawnRequest, received: Mapping[int, int], report: int) -> N
 
 
 def _reset_signals() -> None:
+    """Most are as they should be, which Python knows without asking the kernel."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            with contextlib.suppress(OSError, ValueError):
+                signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -176,22 +179,50 @@ def _enter_root(root: str) -> None:
     os.chdir("/")
 
 
+def _folder(path: str) -> None:
+    """Make a folder and its parents. Most steps find the parent there, so that one call is enough."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        os.makedirs(path, exist_ok=True)
+
+
 def _mkdir(step: Step) -> None:
-    os.makedirs(step.target, exist_ok=True)
+    _folder(step.target)
     if step.mode != 0o755:
         os.chmod(step.target, step.mode)
 
 
 def _write(step: Step) -> None:
-    os.makedirs(os.path.dirname(step.target), exist_ok=True)
     if step.source:
         import shutil
 
+        _folder(os.path.dirname(step.target))
         shutil.copyfile(step.source, step.target)
-    else:
-        with open(step.target, "w") as file:
-            file.write(step.data)
-    os.chmod(step.target, step.mode)
+        os.chmod(step.target, step.mode)
+        return
+    descriptor = _created(step.target, os.O_WRONLY | os.O_TRUNC, step.mode)
+    try:
+        if step.data:
+            _write_all(descriptor, step.data.encode())
+        os.fchmod(descriptor, step.mode)
+    finally:
+        os.close(descriptor)
+
+
+def _created(path: str, flags: int, mode: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, mode)
+    except FileNotFoundError:
+        _folder(os.path.dirname(path))
+        return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, mode)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
 
 
 def _symlink(step: Step) -> None:
@@ -200,20 +231,27 @@ def _symlink(step: Step) -> None:
 
 
 def _bind(step: Step) -> None:
-    if stat.S_ISDIR(os.stat(step.source).st_mode):
-        os.makedirs(step.target, exist_ok=True)
-    elif not os.path.exists(step.target):
-        os.makedirs(os.path.dirname(step.target), exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(step.target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
-    syscalls.mount(step.source, step.target, flags=Mnt.BIND | Mnt.REC)
+    try:
+        syscalls.mount(step.source, step.target, flags=_BIND)
+    except FileNotFoundError:
+        _mount_point(step)
+        syscalls.mount(step.source, step.target, flags=_BIND)
     if step.readonly:
         syscalls.make_readonly(step.target)
 
 
+def _mount_point(step: Step) -> None:
+    """What `source` can be mounted over: most are there already. Raises FileNotFoundError without a source."""
+    if stat.S_ISDIR(os.stat(step.source).st_mode):
+        _folder(step.target)
+    elif not os.path.exists(step.target):
+        with contextlib.suppress(FileExistsError):
+            os.close(_created(step.target, os.O_EXCL, 0o644))
+
+
 def _mount(step: Step) -> None:
-    os.makedirs(step.target, exist_ok=True)
-    syscalls.mount(step.source or step.fstype, step.target, step.fstype, Mnt(step.flags), step.data)
+    _folder(step.target)
+    syscalls.mount(step.source or step.fstype, step.target, step.fstype, step.flags, step.data)
 
 
 def _readonly(step: Step) -> None:

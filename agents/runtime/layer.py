@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .machine import View, below
 from .request import OLD_ROOT, Step
@@ -87,6 +87,10 @@ class Layer:
         for path in (*self._own, *self.view.needed):
             self.folder_at(path)
 
+    def copy(self) -> Layer:
+        """One that can be added to without changing this one."""
+        return replace(self, _own=list(self._own), _made=set(self._made), _steps=list(self._steps))
+
     def place(self, path: str) -> str | None:
         """Where the container's `path` is made before the mounts; None where the machine's folder is read-only."""
         inside = [number for number, folder in enumerate(self._own) if path != folder and below(path, folder)]
@@ -159,6 +163,39 @@ class Layer:
         """The folder that has what the machine's own lacks."""
         folder = f"{self.view.unpacked}{path}"
         return (folder,) if self.view.unpacked and os.path.isdir(folder) else ()
+
+
+_NOTICED = ("/", "/var", "/usr", "/usr/local")
+"""Where the folders of `_SKELETON` appear and go."""
+_KEPT = 16
+
+
+@dataclass
+class Layers:
+    """Prepared layers, to be copied: looking at the machine's folders for each container anew takes long."""
+
+    _known: dict[tuple[object, ...], Layer] = field(default_factory=dict)
+
+    def of(self, layer: Layer) -> Layer:
+        """The layer, prepared. One prepared before serves as long as the machine's folders are the same."""
+        key = (layer.root, layer.view, layer.abilities, layer.writable, layer.readonly, _changed(layer.view.base))
+        if (known := self._known.get(key)) is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            layer.prepare()
+            known = self._known[key] = layer
+        return known.copy()
+
+
+def _changed(base: str) -> tuple[int, ...]:
+    """When a folder was last made or removed where it would matter."""
+    found = []
+    for path in _NOTICED:
+        try:
+            found.append(os.stat(base + path).st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return tuple(found)
 
 
 def _escaped(folder: str) -> str:

@@ -15,7 +15,7 @@ from . import layer, machine, processes, syscalls
 from .contract import Mount, RuntimeFailure
 from .driver import Prepared, check_path
 from .identity import identity
-from .layer import Abilities, Layer
+from .layer import Abilities, Layer, Layers
 from .machine import View, below
 from .program import capabilities, environment, hosts, program, resolv_conf, start_failure
 from .request import OLD_ROOT, SpawnRequest, Step
@@ -31,6 +31,7 @@ class Namespaces:
         """`confined`: a user namespace keeps even privileged programs from the machine."""
         self._state, self._view, self._confined = state, view, confined
         self._abilities = Abilities()
+        self._layers = Layers()
         self._root = os.path.realpath(state.root / "root")
         """An empty folder; each container mounts its own root over it, where only it sees it."""
         os.makedirs(self._root, exist_ok=True)
@@ -137,8 +138,7 @@ class Namespaces:
     def _steps(self, sandbox: SandboxRecord, container: ContainerRecord, hostname: str) -> tuple[Step, ...]:
         config, image, pod = container.config, container.image, sandbox.config
         view = machine.of_image(image.rootfs) if image.rootfs else self._view
-        made = Layer(self._root, view, self._abilities, image.writable, config.readonly_rootfs)
-        made.prepare()
+        made = self._layers.of(Layer(self._root, view, self._abilities, image.writable, config.readonly_rootfs))
         files = {
             "/etc/hosts": hosts(sandbox.ip, _short(sandbox), pod.host_aliases, pod.domain, node=pod.host_network),
             "/etc/hostname": f"{hostname}\n",

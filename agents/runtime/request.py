@@ -6,10 +6,9 @@ except that after `root` was entered the old root is found under `OLD_ROOT` whil
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -19,9 +18,8 @@ OLD_ROOT = "/.panal-old"
 Operation = Literal["mkdir", "write", "symlink", "bind", "mount", "readonly", "chdir"]
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step in building a root file system.
+class Step(NamedTuple):
+    """One step in building a root file system. A container takes some ninety, which is why they are tuples.
 
     `mkdir` makes `target` with its parents; `write` makes a file holding `data`, or a copy of `source`; `symlink` makes
     `target` point to `source`; `bind` shows `source` (with what is mounted below it) at `target`, which is made;
@@ -95,7 +93,7 @@ def encode(number: int, request: SpawnRequest) -> tuple[bytes, list[int]]:
     """The request as JSON and the descriptors to send with it; `number` comes back in the answer."""
     wanted = {0: request.stdin, 1: request.stdout, 2: request.stderr, **request.fds}
     passed = {target: own for target, own in wanted.items() if own is not None}
-    body = dataclasses.replace(request, fds={})
+    body = {**vars(request), "fds": {}, "steps": [list(step) for step in request.steps]}
     document = {"op": "spawn", "number": number, "targets": list(passed), "request": body}
     return orjson.dumps(document), list(passed.values())
 
@@ -105,7 +103,7 @@ def decode(body: Mapping[str, Any]) -> SpawnRequest:
     return SpawnRequest(
         **{
             **body,
-            "steps": tuple(Step(**step) for step in body["steps"]),
+            "steps": tuple(Step(*step) for step in body["steps"]),
             "rlimits": {name: (soft, hard) for name, (soft, hard) in body["rlimits"].items()},
             "show_as": tuple(body["show_as"]) if body["show_as"] else None,
             "sole_owner": tuple(body["sole_owner"]) if body["sole_owner"] else None,

@@ -143,11 +143,13 @@ def setns_fd(descriptor: int, flag: Clone) -> None:
     _check(_libc().setns(ctypes.c_int(descriptor), ctypes.c_int(flag)), "setns")
 
 
-def mount(source: str, target: str, fstype: str = "", flags: Mnt = Mnt.NONE, data: str = "") -> None:
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """`flags` as in `Mnt`."""
     result = _libc().mount(
-        os.fsencode(source), os.fsencode(target), fstype.encode() or None, int(flags), os.fsencode(data) or None
+        os.fsencode(source), os.fsencode(target), fstype.encode() or None, flags, os.fsencode(data) or None
     )
-    _check(result, f"mount {source} at {target}")
+    if result == -1:
+        _check(result, f"mount {source} at {target}")
 
 
 def umount(target: str, *, detach: bool = False) -> None:

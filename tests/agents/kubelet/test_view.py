@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from panal import tasks
 from panal.agents.kubelet.view import RuntimeView, by_pod
 from panal.agents.runtime.contract import (
@@ -35,6 +37,7 @@ class Lists:
         self.boxes: list[Sandbox] = []
         self.lists = 0
         self.asked: list[str] = []
+        self.fails = False
         self.open = asyncio.Event()
         self.open.set()
         self.bells: asyncio.Queue[ContainerChanged | None] = asyncio.Queue()
@@ -50,6 +53,8 @@ class Lists:
 
     async def of_pod(self, uid: str) -> tuple[Sequence[Sandbox], Sequence[Container]]:
         self.asked.append(uid)
+        if self.fails:
+            raise RuntimeFailure("not now")
         return [box for box in self.boxes if box.config.uid == uid], []
 
     @asynccontextmanager
@@ -133,5 +138,28 @@ async def test_what_happens_in_one_pod_asks_for_no_other() -> None:
         assert (view.uids(), told[3:]) == (["b"], ["a"])
         runtime.bells.put_nowait(ContainerChanged("c", "s1"))
         while runtime.lists == 1:
+            await asyncio.sleep(0.005)
+    await tasks.cancel(following)
+
+
+async def test_who_looks_for_himself_spares_the_look_that_an_event_asks_for() -> None:
+    runtime: Any = Lists()
+    runtime.boxes = [sandbox("s1", "a")]
+    view = RuntimeView(runtime, lambda _: None)
+    following = tasks.spawn(view.run(), name="view")
+    async with asyncio.timeout(5):
+        await view.ready.wait()
+        runtime.boxes[0] = sandbox("s1", "a", 1)
+        view.tell(ContainerChanged("c", "s1"))
+        await view.refresh("a")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert runtime.asked == ["a"]
+        runtime.fails = True
+        view.tell(ContainerChanged("c", "s1"))
+        with pytest.raises(RuntimeFailure):
+            await view.refresh("a")
+        runtime.fails = False
+        while len(runtime.asked) < 3:  # the look that came to nothing is made up for
             await asyncio.sleep(0.005)
     await tasks.cancel(following)

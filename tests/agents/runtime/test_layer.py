@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from panal.agents.runtime.layer import Abilities, Layer, system_steps
+from panal.agents.runtime.layer import Abilities, Layer, Layers, system_steps
 from panal.agents.runtime.machine import View
 from panal.agents.runtime.request import Step
 from panal.agents.runtime.syscalls import Mnt
@@ -116,3 +116,26 @@ def test_links_of_a_folder_shown_entry_by_entry_are_made_in_it() -> None:
     made.prepare()
     order = [(step.op, step.target) for step in made.steps()]
     assert order.index(("mkdir", "/nosuch-srv")) < order.index(("symlink", "/nosuch-srv/run"))
+
+
+def test_a_layer_is_prepared_once_until_the_machines_folders_change(tmp_path: Path) -> None:
+    """A package that is installed while the cluster runs brings folders that a container's root writes in."""
+    (tmp_path / "var").mkdir()
+    view = dataclasses.replace(VIEW, overlays=("/var",), base=str(tmp_path))
+    layers = Layers()
+    first = layers.of(Layer("/r", view, FULL))
+    first.file_at("/var/mine", "of the first container only")
+    again = layers.of(Layer("/r", view, FULL))
+    (tmp_path / "var/www").mkdir()
+    installed = layers.of(Layer("/r", view, FULL))
+
+    def targets(made: Layer) -> list[str]:
+        return [step.target for step in made.steps()]
+
+    assert f"{HERE}/up/0/mine" in targets(first)
+    assert f"{HERE}/up/0/mine" not in targets(again)
+    assert f"{HERE}/up/0/www" not in targets(again)
+    assert targets(installed).count(f"{HERE}/up/0/www") == 1
+    fresh = Layer("/r", view, FULL)
+    fresh.prepare()
+    assert installed.steps() == fresh.steps()
