@@ -10,7 +10,7 @@ from typing import Any
 
 from ..runtime.contract import Container, ContainerState
 from . import backoff, decide, podspec
-from .conditions import conditions, phase
+from .conditions import OWNED, conditions, phase
 from .model import End, Failure, Phase, Seen
 from .podspec import ContainerSpec, Pod
 
@@ -19,6 +19,7 @@ Messages = Callable[[Container, ContainerSpec], str]
 
 LOST = "The container could not be located when the pod was deleted.  The container used to be Running"
 KILLED = 137
+_BY_KUBELET = "TerminationByKubelet"
 DISRUPTED = "DisruptionTarget"
 """The condition of a pod that somebody ended for reasons outside it."""
 START_ERROR = 128
@@ -78,7 +79,7 @@ def rejected_status(pod: Pod, end: End) -> dict[str, Any]:
 def _disrupted(end: End, old: Mapping[str, Any], now: float) -> dict[str, Any]:
     known = next((item for item in old.get("conditions") or () if item["type"] == DISRUPTED), None)
     since = (known or {}).get("lastTransitionTime") or podspec.timestamp(now)
-    words = {"reason": "TerminationByKubelet", "message": end.message}
+    words = {"reason": _BY_KUBELET, "message": end.message}
     return {"type": DISRUPTED, "status": "True", "lastProbeTime": None, "lastTransitionTime": since, **words}
 
 
@@ -261,14 +262,20 @@ def changes(wanted: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, Any]
     """A strategic merge patch of the status, or None when the API has it all.
 
     Lists that the API merges by key (conditions by type, addresses by ip) get their changed entries only, with null for
-    fields that went and `$patch: delete` for addresses that went.
+    fields that went and `$patch: delete` for addresses that went. Conditions of others are never written: what is
+    wanted may hold them as they were, and their writers may have changed them since.
     """
     patch = {field: value for field, value in wanted.items() if field not in _MERGED and _differ(api.get(field), value)}
     for field, key in _MERGED.items():
-        if entries := _entries(wanted.get(field) or (), api.get(field) or (), key):
+        own = [entry for entry in wanted.get(field) or () if field != "conditions" or _ours(entry)]
+        if entries := _entries(own, api.get(field) or (), key):
             patch[field] = entries
     patch.update({field: None for field in ("reason", "message") if api.get(field) and field not in wanted})
     return patch or None
+
+
+def _ours(condition: Mapping[str, Any]) -> bool:
+    return condition["type"] in OWNED or (condition["type"], condition.get("reason")) == (DISRUPTED, _BY_KUBELET)
 
 
 _MERGED = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip"}

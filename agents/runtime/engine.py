@@ -113,7 +113,10 @@ class Engine:
         self._lives[record.id] = life
         if life.pump is not None:
             life.pump.watch()
-        if life.pidfd is None:
+        if record.exit_code is not None and record.finished_at is not None:  # its terminal was being read to its end
+            end = self._ended(record, record.exit_code, record.signal, record.finished_at)
+            spawn(end, name=f"end of {record.id}")
+        elif life.pidfd is None:
             spawn(self._orphan_ended(record), name=f"end of {record.id}")
         else:
             asyncio.get_running_loop().add_reader(life.pidfd, self._pidfd_ready, record, life)
@@ -394,11 +397,18 @@ class Engine:
     def _exited(self, pid: int, status: int) -> None:
         container_id = self._of_pid.pop(pid, None)
         if container_id is not None and (record := self._containers.get(container_id)) is not None:
-            ending = (record, *exit_code(status), time.time())
+            code, number = exit_code(status)
             if record.config.tty:
-                spawn(self._ended(*ending), name=f"end of {record.id}")
+                self._note_end(record, code, number)
+                spawn(self._ended(record, code, number, record.finished_at or 0.0), name=f"end of {record.id}")
             else:
-                self._finish(*ending)
+                self._finish(record, code, number, time.time())
+
+    def _note_end(self, record: ContainerRecord, code: int, number: int | None) -> None:
+        """Write down how it ended before its terminal is read to its end: nobody else will know, should this process
+        die meanwhile. It counts as running until then."""
+        record.exit_code, record.signal, record.finished_at = code, number, time.time()
+        self._state.save_container(record)
 
     async def _ended(self, record: ContainerRecord, code: int, number: int | None, when: float) -> None:
         """What a terminal still shows is on its way when the process has ended."""

@@ -46,7 +46,10 @@ class SandboxRecord:
 
 @dataclass
 class ContainerRecord:
-    """A container on disk. `pid` and `start` name its process together."""
+    """A container on disk. `pid` and `start` name its process together.
+
+    One with a terminal has its exit code while it still runs: its process has ended, its last words are being read.
+    """
 
     id: str
     sandbox_id: str
@@ -66,6 +69,7 @@ class ContainerRecord:
     cgroups: tuple[str, ...] = field(default=())
 
     def shown(self) -> Container:
+        ended = self.state is ContainerState.EXITED
         return Container(
             id=self.id,
             sandbox_id=self.sandbox_id,
@@ -74,9 +78,9 @@ class ContainerRecord:
             image_ref=self.image.ref,
             created_at=self.created_at,
             started_at=self.started_at,
-            finished_at=self.finished_at,
-            exit_code=self.exit_code,
-            signal=self.signal,
+            finished_at=self.finished_at if ended else None,
+            exit_code=self.exit_code if ended else None,
+            signal=self.signal if ended else None,
             oom_killed=self.oom_killed,
             pid=self.pid if self.state is ContainerState.RUNNING else None,
             message=self.message,

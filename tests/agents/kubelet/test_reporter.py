@@ -95,3 +95,27 @@ async def test_a_server_that_keeps_it_otherwise_is_told_once() -> None:
         found.wish({"phase": "Running"}, urgent=True)
         await found.settled()
     assert len(api.patches) == 1
+
+
+async def test_a_condition_that_another_changes_meanwhile_is_left_to_it() -> None:
+    """The wish was made before: it has the readiness gate as it was then."""
+    api = API()
+    api.status["conditions"] = [{"type": "example.com/gate", "status": "False"}]
+    found = reporter(api)
+    gate_then = dict(api.status["conditions"][0])
+    api.version += 1
+    api.status["conditions"] = [{"type": "example.com/gate", "status": "True"}]
+    found.wish({"phase": "Running", "conditions": [gate_then, {"type": "Ready", "status": "True"}]}, urgent=True)
+    found.see(api.pod())
+    await found.settled()
+    assert api.patches == [{"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}]
+
+
+async def test_an_eviction_is_told_in_a_condition_and_anothers_disruption_is_not_repeated() -> None:
+    for reason, written in (("TerminationByKubelet", 1), ("PreemptionByScheduler", 0)):
+        api = API()
+        found = reporter(api)
+        disrupted = {"type": "DisruptionTarget", "status": "True", "reason": reason}
+        found.wish({"phase": "Failed", "conditions": [disrupted]}, urgent=True)
+        await found.settled()
+        assert sum("conditions" in patch for patch in api.patches) == written

@@ -13,10 +13,10 @@ import pytest
 
 from panal.addresses import real_port
 from panal.agents.kubelet.descriptors import Descriptor
-from panal.agents.runtime import terminals
+from panal.agents.runtime import processes, terminals
 from panal.agents.runtime.contract import NoSuchThing, RuntimeFailure, Session
 
-from .conftest import Node
+from .conftest import Node, cmdline
 
 ALL = ("stdin", "stdout", "stderr")
 
@@ -159,6 +159,18 @@ async def test_the_last_words_of_a_terminal_are_logged(node: Node) -> None:
     await node.ended(container)
     assert node.output(container).rstrip().endswith("last")
     assert node.output(container).count("x") == 100_000
+
+
+async def test_the_runtime_may_die_while_a_terminals_last_words_are_read(node: Node) -> None:
+    """What holds the terminal keeps them from ending; the exit code has been noted, and nobody else knows it."""
+    mark = f"last-words-{os.getpid()}"
+    container = await node.run("sh", "-c", "setsid sleep 5 & sleep 0.3; exit 7", mark, tty=True)
+    async with asyncio.timeout(20):
+        while any(mark.encode() in cmdline(process.pid).split(b"\0") for process in processes.everyone()):
+            await asyncio.sleep(0.005)
+    await node.kill("daemon")
+    ended = await node.ended(container)
+    assert (ended.exit_code, ended.message) == (7, "")
 
 
 async def test_a_connection_leads_to_the_pods_own_localhost(node: Node) -> None:
