@@ -26,9 +26,9 @@ from .tokens import TokenError
 async def _read(call: Call) -> dict[str, Any]:
     raw = await bodies.read(call.http)
     review = bodies.decode(raw, bodies.media_type(call.http), call.resource.kind, call.resource.api_version)
-    spec = review.get("spec")
-    if not isinstance(spec, dict):
-        review["spec"] = {}
+    for part in ("metadata", "spec"):
+        if not isinstance(review.get(part), dict):
+            review[part] = {}
     return review
 
 
@@ -80,7 +80,7 @@ async def access(parts: Parts, call: Call) -> Answer:
         errors.append(bad("spec.user", "", "at least one of user or group must be specified"))
     attributes = spec.get("resourceAttributes")
     local = call.resource.namespaced and isinstance(attributes, dict)
-    own = str((review.get("metadata") or {}).get("namespace") or call.namespace)
+    own = str(review["metadata"].get("namespace") or call.namespace)
     if local and attributes.get("namespace") != own:
         errors.append(bad("spec.resourceAttributes.namespace", attributes.get("namespace", ""), _ELSEWHERE))
     _check(call, review, errors)
@@ -107,7 +107,7 @@ def _attributes(spec: dict[str, Any]) -> list[FieldError]:
 
 def _check(call: Call, review: dict[str, Any], errors: list[FieldError]) -> None:
     """Raises Invalid, which tells no kind: Kubernetes has none at hand here."""
-    extra = {key: each for key, each in (review.get("metadata") or {}).items() if key not in _OWN and each}
+    extra = {key: each for key, each in review["metadata"].items() if key not in _OWN and each}
     if extra:
         errors.append(bad("metadata", extra, "must be empty"))
     if errors:
