@@ -34,9 +34,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 class LiveNode:
     """One node of the loopback network: its folder, its processes, a client of its API server."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, memory: str = "10Gi") -> None:
         net = f"127.{random.randint(20, 200)}.{random.randint(1, 250)}"
-        self.spec = NodeSpec("nodo1", f"{net}.100", f"{net}.128/25", control_plane=True)
+        self.spec = NodeSpec("nodo1", f"{net}.100", f"{net}.128/25", memory=memory, control_plane=True)
         self.cluster = ClusterConfig(
             "t", "loopback", "userspace", "plain", (self.spec,), (), pod_cidr=f"{net}.0/24",
             service_cidr="127.96.0.0/16", dns_service_ip="127.96.0.10",
@@ -130,8 +130,8 @@ class LiveNode:
 
 
 @asynccontextmanager
-async def living(root: Path) -> AsyncIterator[LiveNode]:
-    node = LiveNode(root)
+async def living(root: Path, memory: str = "10Gi") -> AsyncIterator[LiveNode]:
+    node = LiveNode(root, memory)
     node.write()
     try:
         node.start("runtime")
