@@ -17,6 +17,7 @@ from ..runtime.contract import ImageMissing, InvalidImageName
 from .catalog import HOST_IMAGES, PAUSE
 from .hostimage import HostImage
 from .reference import InvalidReference, Reference, parse
+from .tags import published
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -70,7 +71,7 @@ def resolve(image: str, *, which: Which, interpreter: str, added: Added = lambda
         return found
     if name == "pause":
         return ImageSpec(str(reference), ("/pause",), bundled=PAUSE)
-    if (host := host_image(name, reference.tag)) is not None:
+    if (host := host_image(name, reference.tag)) is not None and published(reference):
         return _from_host(reference, host, which, interpreter)
     raise ImageMissing(_unknown(reference))
 
