@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from .hostimage import HostImage
+from .hostimage import HostImage, groups, users
 
 _TOOLBOX = ("busybox", "--install", "-s", "@DIR@")
 _PYTHON_WRAPPER = '#!/bin/sh\nexec @PYTHON@ "$@"\n'
 _DEFAULT = "panal.agents.images.entrypoints.defaults"
+_USERS = {"/etc/passwd": users(), "/etc/group": groups()}
+_NSLOOKUP = {"/usr/local/sbin/nslookup": '#!/bin/sh\nexec @PYTHON@ -m panal.agents.samples.nslookup "$@"\n'}
+_SEARCHING = r"^1\.(1?\d|2[0-8])(?!\d)"
+"""Versions of busybox whose nslookup looks in the search domains whatever the name."""
 
 SHELLS = (
-    HostImage(names=("busybox",), command=("sh",), toolbox=_TOOLBOX),
-    HostImage(names=("alpine",), command=("/bin/sh",), toolbox=_TOOLBOX),
-    HostImage(names=("debian",), command=("bash",), programs=("bash",), package="bash"),
-    HostImage(names=("ubuntu",), command=("/bin/bash",), programs=("bash",), package="bash"),
+    HostImage(names=("busybox",), command=("sh",), tags=_SEARCHING, toolbox=_TOOLBOX, files={**_USERS, **_NSLOOKUP}),
+    HostImage(names=("busybox",), command=("sh",), toolbox=_TOOLBOX, files=_USERS),
+    HostImage(names=("alpine",), command=("/bin/sh",), toolbox=_TOOLBOX, files=_USERS),
+    HostImage(names=("debian", "bash"), command=("bash",), programs=("bash",), package="bash", files=_USERS),
+    HostImage(names=("ubuntu",), command=("/bin/bash",), programs=("bash",), package="bash", files=_USERS),
     HostImage(
         names=("python",),
         command=("@PYTHON@",),

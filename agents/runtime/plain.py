@@ -127,7 +127,7 @@ class Plain:
             **found,
             **own,
             "HOME": str(root / "root"),
-            "PATH": ":".join([f"{root}/usr/local/bin", found["PATH"], *_unpacked_programs()]),
+            "PATH": ":".join([f"{root}/usr/local/sbin", f"{root}/usr/local/bin", found["PATH"], *_unpacked_programs()]),
             "PYTHONPATH": self._site + (f":{found['PYTHONPATH']}" if "PYTHONPATH" in found else ""),
             "TMPDIR": str(root / "tmp"),
             "POD_IP": sandbox.ip,

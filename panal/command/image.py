@@ -36,13 +36,21 @@ def ls(environ: Mapping[str, str]) -> None:
     """Print every image, and what a missing one needs. Raises Failure."""
     resolve, catalog = importlib.import_module(RESOLVE), importlib.import_module(CATALOG)
     rows = [[spec.ref, "yes", f"added: {spec.rootfs}"] for spec in _added().everything(_folder(environ))]
+    listed = {row[0] for row in rows}
     for host in catalog.HOST_IMAGES:
-        name = host.names[0] + (f":{host.tags}" if host.tags else "")
+        if (name := _listed_as(host)) in listed:
+            continue
+        listed.add(name)
         lacking = resolve.missing(host, lambda program: tools.which(program, environ))
         rows.append([name, "yes" if lacking is None else "no", "" if lacking is None else resolve.how_to_get(host)])
     rows.append(["pause", "yes", ""])
     rows += [[name, "yes", "Panal's own"] for name in sorted(BUNDLED)]
     table(["IMAGE", "HERE", "WHAT"], rows)
+
+
+def _listed_as(host: Any) -> str:
+    """Its first name, with the tag where that is a variant and no pattern of versions."""
+    return f"{host.names[0]}:{host.tags}" if host.tags.replace("-", "").isalnum() else str(host.names[0])
 
 
 def add(name: str, wish: Wish, environ: Mapping[str, str]) -> None:

@@ -106,3 +106,23 @@ async def test_a_version_that_was_never_published_is_not_found(node: Node) -> No
     """The tutorial on rolling updates shows what happens then."""
     with pytest.raises(ImageMissing, match=r"kubernetes-bootcamp:v10: not found"):
         await node.runtime.pull(f"{BOOTCAMP}:v10")
+
+
+async def test_nslookup_of_the_version_that_tutorials_ask_for_looks_in_the_search_domains(node: Node) -> None:
+    lookup = await node.run("nslookup", "localhost", image="busybox:1.28")
+    assert (await node.ended(lookup)).exit_code == 0
+    assert "Name:      localhost\nAddress 1: " in node.output(lookup)
+    assert "127.0.0.1 localhost" in node.output(lookup)
+    for image, place in (("busybox:1.28", "sbin"), ("busybox:1.36", "bin"), ("busybox", "bin")):
+        which = await node.run("sh", "-c", "command -v nslookup", image=image)
+        assert (await node.ended(which)).exit_code == 0
+        assert node.output(which).endswith(f"/usr/local/{place}/nslookup")
+
+
+async def test_a_shells_image_has_users_of_its_own_and_not_the_machines(node: Node) -> None:
+    if not node.namespaces:
+        pytest.skip("bare processes see the machine's files")
+    for image in ("busybox:1.28", "bash"):
+        container = await node.run("sh", "-c", "cut -d: -f1 /etc/passwd | tr '\\n' ' '", image=image)
+        assert (await node.ended(container)).exit_code == 0
+        assert node.output(container) == "root www-data nobody "
