@@ -150,6 +150,8 @@ class Alone:
     """A folder that the hosts share: the control plane writes there how to join, the others read it."""
     manifests: tuple[str, ...] = ()
     """Folders of manifests that the control plane applies once it is up."""
+    grace: float = 0.0
+    """Seconds that its pods may take to end when it is told to end; with none they are killed."""
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,11 @@ def _all(config: ClusterConfig, paths: ClusterPaths) -> list[Component]:
     for node in nodes:
         file = str(paths.node(node.name).config)
         early = node.name == first.name
+        grace = (f"--shutdown-grace-period={config.alone.grace:g}s",) if config.alone is not None else ()
         found += [runtimes[node.name]] if node.name in runtimes else []
-        found.append(Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}",), node.name, early))
+        found.append(
+            Component(f"kubelet-{node.name}", "kubelet", KUBELET, (f"--config={file}", *grace), node.name, early)
+        )
         if config.network == "machine":
             found.append(Component(f"network-{node.name}", "panal-network", NETWORK, (f"--config={file}",), node.name))
         if early:

@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from panal import cleanup, linux, log
@@ -35,6 +36,9 @@ from .orphans import reap
 from .supervise import Supervised
 
 _log = logging.getLogger(__name__)
+
+_MORE = 10.0
+"""Seconds beyond the grace after which nobody waits for pods any more."""
 
 
 class StartFailed(Exception):
@@ -126,7 +130,7 @@ class Steward:
         self._helpers |= {preparing, self._spawner.pid}
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._told_to_end)
         loop.add_reader(self._lifeline, self._keeper_gone)
         self._use(self._spawner)
         if self._early is not None:
@@ -139,6 +143,27 @@ class Steward:
         server.close()
         loop.remove_signal_handler(signal.SIGCHLD)
         return self._orphaned
+
+    def _told_to_end(self) -> None:
+        """A host alone lets its pods end first, unless it is told twice."""
+        grace = self._config.alone.grace if self._config.alone is not None else 0.0
+        kubelets = [item for item in self._supervised if item.component.title == "kubelet" and item.pid is not None]
+        if grace <= 0 or any(item.leaving for item in kubelets) or not kubelets:
+            self._stop.set()
+            return
+        spawn(self._let_pods_end(kubelets, grace), name="end the pods")
+
+    async def _let_pods_end(self, kubelets: Sequence[Supervised], grace: float) -> None:
+        for kubelet in kubelets:
+            kubelet.leaving = True
+            if kubelet.pid is not None:
+                os.kill(kubelet.pid, signal.SIGUSR1)
+        try:
+            async with asyncio.timeout(grace + _MORE):
+                await asyncio.gather(*(kubelet.over.wait() for kubelet in kubelets))
+        except TimeoutError:
+            _log.warning("the pods have not ended in %.0f s", grace)
+        self._stop.set()
 
     async def spawn(self, request: SpawnRequest, *, early: bool) -> int:
         """By the spawner that serves now."""

@@ -43,6 +43,9 @@ class Supervised:
         self.starts = 0
         self.last_exit: int | None = None
         self.done = False
+        self.leaving = False
+        """Its next end is its last."""
+        self.over = asyncio.Event()
         self._space = space
         self._log_file = log
         self._starter = starter
@@ -56,16 +59,17 @@ class Supervised:
         return True
 
     async def run(self) -> None:
-        """Until it is done (`once`), or for ever."""
+        """Until it is done (`once`, `leaving`), or for ever."""
         quick_ends = 0
         while not self.done:
             began = time.monotonic()
             code = await self._live()
-            self.done = self.component.once and code == 0
+            self.done = self.leaving or (self.component.once and code == 0)
             if not self.done:
                 _log.warning("%s ended with %s", self.component.name, code)
                 quick_ends = 0 if time.monotonic() - began > STEADY else quick_ends + 1
                 await asyncio.sleep(pause_after(quick_ends - 1 if quick_ends else 0))
+        self.over.set()
 
     def state(self) -> dict[str, Any]:
         return {

@@ -120,15 +120,18 @@ def down(name: str | None, grace: str) -> None:
         panal down
         panal down --name miempresa --grace 30s
     """
-    from panal.durations import seconds
-
     from .down import down
 
+    down(name, os.environ, _grace(grace))
+
+
+def _grace(text: str) -> float:
+    from panal.durations import seconds
+
     try:
-        wait = seconds(grace)
+        return seconds(text)
     except ValueError:
-        raise click.BadParameter(f"{grace!r} is no duration such as 30s", param_hint="--grace") from None
-    down(name, os.environ, wait)
+        raise click.BadParameter(f"{text!r} is no duration such as 30s", param_hint="--grace") from None
 
 
 @cli.command()
@@ -409,8 +412,15 @@ cli.add_command(token)
     envvar="PANAL_APPLY",
     help="A folder of manifests to begin with; more than once, or in $PANAL_APPLY with colons in between.",
 )
+@click.option(
+    "--grace",
+    default="0s",
+    metavar="DURATION",
+    envvar="PANAL_GRACE",
+    help="What its pods may take to end when it is told to end, such as 8s.",
+)
 @click.option("--check", is_flag=True, help="Only ask how the host on this machine is: 0 when it is well.")
-def host(name: str | None, config: Path, join: Path, apply: tuple[Path, ...], check: bool) -> None:
+def host(name: str | None, config: Path, join: Path, apply: tuple[Path, ...], grace: str, check: bool) -> None:
     """Be the host NAME of the company LAN: this machine or container, until it is told to end.
 
     NAME is one that the cluster.yaml has (by default this machine's own), and this machine has its address already.
@@ -427,7 +437,7 @@ def host(name: str | None, config: Path, join: Path, apply: tuple[Path, ...], ch
         sys.exit(look())
     from .host import Host, run
 
-    run(Host(name, config, join, apply), os.environ)
+    run(Host(name, config, join, apply, _grace(grace)), os.environ)
 
 
 @cli.command("completion")

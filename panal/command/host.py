@@ -38,6 +38,7 @@ class Host:
     config: Path
     join: Path
     apply: tuple[Path, ...] = ()
+    grace: float = 0.0
 
 
 def run(host: Host, environ: Mapping[str, str]) -> NoReturn:
@@ -68,7 +69,7 @@ def configuration(host: Host, environ: Mapping[str, str]) -> tuple[ClusterConfig
     role = role_of(resolved.config, name)
     for note in _notes(resolved, role):
         click.echo(note)
-    alone = Alone(name, str(host.join.absolute()), tuple(str(folder.absolute()) for folder in host.apply))
+    alone = Alone(name, str(host.join.absolute()), tuple(str(folder.absolute()) for folder in host.apply), host.grace)
     config = replace(resolved.config, alone=alone, api_port=API_PORT)
     return config, ClusterPaths.of(home(environ), name_of(wish, document))
 

@@ -31,6 +31,17 @@ apiVersion: v1
 kind: Pod
 metadata: {name: hello}
 spec: {containers: [{name: hello, image: busybox, command: [sleep, "3600"]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: farewell}
+spec:
+  containers:
+  - name: main
+    image: busybox
+    command: [sh, -c, "trap 'echo bye > /kept/words; exit 0' TERM; while :; do touch /kept/ready; sleep 0.1; done"]
+    volumeMounts: [{name: kept, mountPath: /kept}]
+  volumes: [{name: kept, hostPath: {path: KEPT}}]
 """
 MACHINE = """
 import os, sys
@@ -53,10 +64,11 @@ class Machine:
         self.config = folder / "cluster.yaml"
         self.config.write_text(CONFIG)
         (folder / "manifests").mkdir()
-        (folder / "manifests" / "pod.yaml").write_text(MANIFEST)
+        (folder / "manifests" / "pod.yaml").write_text(MANIFEST.replace("KEPT", str(folder / "kept")))
         (folder / "join").mkdir()
+        (folder / "kept").mkdir(mode=0o777)
 
-    def start(self, name: str = "nodo1") -> subprocess.Popen[str]:
+    def start(self, name: str = "nodo1", *more: str) -> subprocess.Popen[str]:
         user = ["--user", "--map-root-user"] if os.geteuid() else []
         command = ["unshare", *user, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         words = [
@@ -65,6 +77,7 @@ class Machine:
             f"--config={self.config}",
             f"--join={self.folder}/join",
             f"--apply={self.folder}/manifests",
+            *more,
         ]
         environ = {**os.environ, "PANAL_HOME": str(self.folder / "panal"), "HOME": str(self.folder)}
         return subprocess.Popen(
@@ -120,7 +133,7 @@ def test_a_node_alone_is_well_ends_when_told_to_and_goes_on_in_its_next_life(mac
         assert code == 0, said
         assert time.monotonic() - began < 8
         assert "usable: 1 nodes" in said
-        process = machine.start()
+        process = machine.start("nodo1", "--grace=5s")
         until(
             lambda: machine.panal(process, "host", "nodo1", "--check").returncode == 0
             and "Running" in machine.kubectl(process, "get", "pod", "hello"),
@@ -129,6 +142,10 @@ def test_a_node_alone_is_well_ends_when_told_to_and_goes_on_in_its_next_life(mac
         again = machine.kubectl(process, "get", "pod", "hello", "-o", "jsonpath={.metadata.uid} {..restartCount}")
         assert again == f"{uid} 1"
         assert access(machine.paths.kubeconfig).ca == authority
+        (machine.folder / "kept" / "ready").unlink()  # of the first life
+        until(lambda: (machine.folder / "kept" / "ready").exists(), what="the pod that has last words listens")
+        code, said = end(process)
+        assert (code, (machine.folder / "kept" / "words").read_text()) == (0, "bye\n"), said
     finally:
         process.kill()
         print(process.communicate()[0])
