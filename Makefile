@@ -35,12 +35,12 @@ test: setup lint ## Everything CI checks: style, types, import contracts, all te
 	@WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-all: setup lint ## The same with every combination of user, network, proxy mode and kubectl (takes much longer)
-	@./scripts/clients.sh kubectl helm client-go prometheus
+	@./scripts/clients.sh kubectl helm definitions client-go prometheus
 	@./scripts/tools.sh knotd apache2
 	@PANAL_TEST_ALL=1 WORKERS=$(WORKERS) ./scripts/test.sh
 
 test-clients: setup ## Users' own programs: kubectl 1.36, Helm, Go on client-go 0.36, Prometheus, kopf, JavaScript (the first time half an hour)
-	@./scripts/clients.sh kubectl helm client-go prometheus
+	@./scripts/clients.sh kubectl helm definitions client-go prometheus
 	@CI=true PANAL_TEST_ALL=1 .venv/bin/python -m pytest tests/clients
 
 test-compose: setup ## docker compose up on a real Docker engine of the test's own (as root; minutes; COMPOSE=v2: the plugin, not 1.29)

