@@ -1,13 +1,12 @@
-"""Kubernetes' own functions of CEL, beyond the language's: strings, lists, regular expressions, URLs, quantities, IPs.
+"""Kubernetes' own functions of CEL, beyond the language's: strings, lists, sets, regular expressions, URLs, quantities.
 
 https://kubernetes.io/docs/reference/using-api/cel/. A quantity is a mapping with one entry, so that two are equal when
-their values are.
+their values are. Addresses are in addresses.py, versions in versions.py.
 """
 
 from __future__ import annotations
 
 import datetime
-import ipaddress
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,6 +15,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from panal import quantity
+
+from . import addresses, versions
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
           "w": 604800.0}  # fmt: skip
@@ -128,20 +129,65 @@ def _made(value: Decimal) -> dict[str, str]:
     return {_QUANTITY: format(value.normalize(), "f")}
 
 
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+_VERB = re.compile(r"%(?:\.(\d+))?([a-zA-Z%])")
 
 
-def _is_cidr(text: str) -> bool:
-    try:
-        ipaddress.ip_interface(text)
-    except ValueError:
-        return False
-    return "/" in text
+_PRECISION = 100
+"""Digits after the point at most."""
+
+
+def _format(text: str, values: list[Any]) -> str:
+    """'%s is %.2f'.format([...]). Raises ValueError for clauses that do not fit the values."""
+    left = list(values)
+
+    def one(match: re.Match[str]) -> str:
+        if match[2] == "%":
+            return "%"
+        if not left:
+            raise ValueError(f"index {len(values)} out of range")
+        precision = int(match[1]) if match[1] else 6
+        if precision > _PRECISION:
+            raise ValueError(f"precision {precision} is more than {_PRECISION}")
+        return _formatted(match[2], left.pop(0), precision)
+
+    return _VERB.sub(one, text)
+
+
+def _formatted(verb: str, value: Any, precision: int) -> str:
+    if verb == "s":
+        return _text(value)
+    if verb in "bdoxX" and isinstance(value, str) and verb in "xX":
+        return value.encode().hex() if verb == "x" else value.encode().hex().upper()
+    if verb in "bdoxX":
+        return format(int(value), verb)
+    if verb in "fe":
+        return format(float(value), f".{precision}{verb}")
+    raise ValueError(f'unrecognized formatting clause "{verb}"')
+
+
+def _text(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case None:
+            return "null"
+        case list():
+            return f"[{', '.join(map(_text, value))}]"
+        case dict():
+            return "{" + ", ".join(f"{_text(key)}: {_text(value[key])}" for key in sorted(value)) + "}"
+    return str(value)
+
+
+def _within(items: list[Any], others: list[Any]) -> bool:
+    return all(each in others for each in items)
+
+
+def _order(one: Any, other: Any) -> int:
+    """Of two quantities or two versions."""
+    if isinstance(one, dict) and versions.SEMVER in one:
+        mine, theirs = versions.key(one), versions.key(other)
+        return int(mine > theirs) - int(mine < theirs)
+    return _compare(one, other)
 
 
 TABLE: dict[str, Callable[..., Any]] = {
@@ -169,9 +215,9 @@ TABLE: dict[str, Callable[..., Any]] = {
     "getQuery": lambda url: url["query"],
     "quantity": _quantity,
     "isQuantity": _is_quantity,
-    "compareTo": _compare,
-    "isGreaterThan": lambda one, other: _compare(one, other) > 0,
-    "isLessThan": lambda one, other: _compare(one, other) < 0,
+    "compareTo": _order,
+    "isGreaterThan": lambda one, other: _order(one, other) > 0,
+    "isLessThan": lambda one, other: _order(one, other) < 0,
     "asInteger": lambda value: int(_number(value)),
     "isInteger": lambda value: _number(value) == int(_number(value)),
     "asApproximateFloat": lambda value: float(_number(value)),
@@ -179,7 +225,16 @@ TABLE: dict[str, Callable[..., Any]] = {
     "sub": lambda one, other: _made(_number(one) - _number(other)),
     "sign": lambda value: _compare(value, 0),
     "escapeKey": lambda key: key.replace("~", "~0").replace("/", "~1"),
-    "isIP": _is_ip,
-    "isCIDR": _is_cidr,
+    "reverse": lambda value: value[::-1],
+    "format": _format,
+    "sets_contains": lambda items, others: _within(others, items),
+    "sets_equivalent": lambda items, others: _within(items, others) and _within(others, items),
+    "sets_intersects": lambda items, others: any(each in others for each in items),
+    "semver": versions.semver,
+    "isSemver": versions.is_semver,
+    "major": lambda value: versions.number(value, 0),
+    "minor": lambda value: versions.number(value, 1),
+    "patch": lambda value: versions.number(value, 2),
+    **addresses.TABLE,
 }
 """By name; the value a method is called on is the first argument."""

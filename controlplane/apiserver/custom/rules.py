@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from ..fielderrors import FieldError, bad, duplicate, forbidden, required
-from . import formats, functions
+from . import bindings, formats, functions
 
 Node = dict[str, Any]
 
@@ -40,7 +40,7 @@ _STANDARD = frozenset(
 _MISSING = re.compile(
     r"\.\?|\[\?|\bcel\.bind\(|\b(?:all|exists|exists_one|existsOne|transform\w+)\(\s*\w+\s*,\s*\w+\s*,"
 )
-"""What Kubernetes' CEL has and the library has not: optional access, bindings, comprehensions of two variables."""
+"""What Kubernetes' CEL has and the library has not: optional access, comprehensions of two variables."""
 
 
 @cache
@@ -65,10 +65,11 @@ class Complaint(ValueError):
 
 def compiled(expression: str) -> Any:
     """The program, None for one that the library cannot run. Raises Complaint for what is no CEL."""
-    if _MISSING.search(expression):
+    written = bindings.rewritten(expression)
+    if _MISSING.search(written):
         return None
     try:
-        program = engine().compile(expression)
+        program = engine().compile(written)
     except ValueError as error:
         raise Complaint(str(error).partition("': ")[2] or str(error)) from None
     named = {name for name in program.functions() if name.isidentifier()}
