@@ -134,13 +134,12 @@ def test_a_node_alone_is_well_ends_when_told_to_and_goes_on_in_its_next_life(mac
         assert time.monotonic() - began < 8
         assert "usable: 1 nodes" in said
         process = machine.start("nodo1", "--grace=5s")
+        again = ("get", "pod", "hello", "-o", "jsonpath={.metadata.uid} {..restartCount}")
         until(
             lambda: machine.panal(process, "host", "nodo1", "--check").returncode == 0
-            and "Running" in machine.kubectl(process, "get", "pod", "hello"),
-            seconds=40, what="it is well again",
+            and machine.kubectl(process, *again) == f"{uid} 1",
+            seconds=40, what="it is well again, and its pod is the same in its second life",
         )  # fmt: skip
-        again = machine.kubectl(process, "get", "pod", "hello", "-o", "jsonpath={.metadata.uid} {..restartCount}")
-        assert again == f"{uid} 1"
         assert access(machine.paths.kubeconfig).ca == authority
         (machine.folder / "kept" / "ready").unlink()  # of the first life
         until(lambda: (machine.folder / "kept" / "ready").exists(), what="the pod that has last words listens")
