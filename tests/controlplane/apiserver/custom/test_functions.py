@@ -28,13 +28,17 @@ HOLD = (
     "'gums'.reverse() == 'smug' && quantity('1Gi').isGreaterThan(quantity('1000M'))",
     "cel.bind(x, self.a, x + x == 6)",
     "cel.bind(x, ')', cel.bind(y, [x, ','], y.size() == 2 && y[0] == ')'))",
+    "self.?a.orValue(0) == 3 && self.?b.orValue(7) == 7 && !self.?b.hasValue() && self.?a.hasValue()",
+    "self.?b.c.orValue('x') == 'x' && self.?deep.?down.orValue('') == 'here' && self.deep.?up.orValue([]).size() == 0",
+    "self.?b.orValue(self.?c.orValue(1)) == 1 && (has(self.a) ? self.?a.orValue(0) > 2 : false)",
+    "self.items.all(i, i.?name.orValue('') != '' && i.?other.orValue(')') == ')')",
     "self.items.all(i, cel.bind(n, i.name, n.startsWith('a')))",
 )
 
 
 @pytest.mark.parametrize("expression", HOLD)
 def test_an_expression_holds(expression: str) -> None:
-    variables: dict[str, Any] = {"self": {"a": 3, "items": [{"name": "ab"}, {"name": "ac"}]}}
+    variables: dict[str, Any] = {"self": {"a": 3, "deep": {"down": "here"}, "items": [{"name": "ab"}, {"name": "ac"}]}}
     program = rules.compiled(expression)
     assert program is not None, "is not evaluated"
     assert program.execute(rules.engine().Context(variables, functions=functions.TABLE)) is True
