@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import socket
+import struct
 import sys
 import time
 import uuid
 from typing import Any
 
-import psutil
 from aiohttp import web
 
 from ..agnhost.flags import Usage, number, parse
@@ -133,12 +135,24 @@ _POD = (
 )
 
 
+_SIOCGIFADDR = 0x8915
+"""<linux/sockios.h>: the address of an interface."""
+
+
+def _addresses() -> list[str]:
+    """The IPv4 address of each interface that has one."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):
+                answer = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("40s", name.encode()[:15]))
+                found.append(socket.inet_ntoa(answer[20:24]))
+    return found
+
+
 def _who(request: web.Request, name: str) -> dict[str, Any]:
-    addresses = [
-        each.address for found in psutil.net_if_addrs().values() for each in found if each.family == socket.AF_INET
-    ]
     headers = {key: request.headers.getall(key) for key in request.headers}
-    answer = {"hostname": socket.gethostname(), "ip": addresses, "headers": headers, "url": request.raw_path}
+    answer = {"hostname": socket.gethostname(), "ip": _addresses(), "headers": headers, "url": request.raw_path}
     return {**answer, "host": request.host, "method": request.method, "remoteAddr": _peer(request), "name": name}
 
 

@@ -39,22 +39,23 @@ class Feed:
         return self._waiting[0].revision - 1 if self._waiting else current
 
     async def run(self) -> None:
-        """Until cancelled, or until nothing more can be shown."""
-        while len(self._waiting) < _LIMIT:
-            while self._waiting:
-                batch = tuple(self._waiting)
-                try:
-                    await self._convert(lambda changes=batch: items(changes))  # type: ignore[misc]
-                except StatusError as error:
-                    _log.warning("a watch ends: %s", error)
-                    self._end()
-                    return
-                for change in batch:
-                    self._offer(change)
-                    self._waiting.popleft()
-            self._wake.clear()
-            await self._wake.wait()
-        self._end()
+        """Until cancelled, or until something cannot be shown: then the stream ends."""
+        try:
+            while len(self._waiting) < _LIMIT:
+                while self._waiting:
+                    await self._pass_on(tuple(self._waiting))
+                self._wake.clear()
+                await self._wake.wait()
+        except StatusError as error:
+            _log.warning("a watch ends: %s", error)
+        finally:
+            self._end()
+
+    async def _pass_on(self, changes: tuple[Change, ...]) -> None:
+        await self._convert(lambda: items(changes))
+        for change in changes:
+            self._offer(change)
+            self._waiting.popleft()
 
 
 def items(changes: Iterable[Change]) -> Iterator[Item]:

@@ -1,6 +1,6 @@
 """Conversion webhooks: servers that turn custom objects of one version into those of another.
 
-Asked when objects are read in another version than they lie in the store, all of a list at once, and when they are
+Asked when objects are read in another version than they lie in the store, many of a list at once, and when they are
 stored; what was converted is remembered with the object. `custom/conversion.py` says what is asked and what is taken.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -28,6 +28,23 @@ _SECONDS = 30.0
 """How long a webhook may take, as in Kubernetes."""
 
 
+_BATCH = 1024 * 1024
+"""Bytes of objects that are asked about at once, so that the answer is no longer than may be read."""
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        if batch and size + len(item.body) > _BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += len(item.body)
+    if batch:
+        yield batch
+
+
 class Conversions:
     """Asks the webhooks of definitions."""
 
@@ -42,10 +59,11 @@ class Conversions:
         strategy = strategy_for(resource)
         assert isinstance(strategy, CustomStrategy)
         while waiting := [each for each in items() if not strategy.is_mine(each) and each.shown_as(resource) is None]:
-            objects = [strategy.read(each) for each in waiting]
-            made = await self._converted(resource, objects, resource.api_version)
-            for item, obj in zip(waiting, made, strict=True):
-                strategy.show(item, obj)
+            for together in _batches(waiting):
+                objects = [strategy.read(each) for each in together]
+                made = await self._converted(resource, objects, resource.api_version)
+                for item, obj in zip(together, made, strict=True):
+                    strategy.show(item, obj)
 
     async def convert(self, obj: Object, resource: Resource) -> Object:
         """A copy of the object in that resource's version. Raises StatusError."""

@@ -313,3 +313,12 @@ def test_an_admission_webhook_sees_the_version_it_asks_for(world: World) -> None
         world.operator.answers.clear()
     seen = [request["object"]["host"] for path, request in world.operator.asked if path == "/admit"]
     assert seen == ["h"]
+
+
+def test_a_long_list_is_asked_about_in_parts(world: World) -> None:
+    world.define()
+    for number in range(4):
+        assert world.create("v1", f"large-{number}", hostPort=f"{'x' * 400_000}:{number}").code == 201
+    found = world.client.send("GET", world.path("v2")).body["items"]
+    assert [each["port"] for each in found] == ["0", "1", "2", "3"]
+    assert world.asked() == [2, 2]

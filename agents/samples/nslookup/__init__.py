@@ -1,0 +1,1 @@
+"""nslookup as busybox had it up to 1.28: `python -m panal.agents.samples.nslookup`."""
