@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from panal import tasks
@@ -17,17 +17,15 @@ from .status import changes
 
 _log = logging.getLogger(__name__)
 
-PATIENCE = 0.03
-"""Seconds that a status of a pod which is still starting waits: most pods run before, and one write says it all."""
-
 _RETRY_FIRST, _RETRY_MOST = 0.02, 1.0
 
 
 class Reporter:
     """One pod's status. `api` is the API's newest known copy of the pod, None while it has none."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, patience: Callable[[], float]) -> None:
+        """`patience` is how long, in seconds, a status waits that tells only that the pod is starting."""
+        self._client, self._patience = client, patience
         self.api: Mapping[str, Any] | None = None
         self._wish: dict[str, Any] | None = None
         self._refused: dict[str, Any] | None = None
@@ -73,11 +71,7 @@ class Reporter:
     async def _write(self) -> None:
         delay = _RETRY_FIRST
         try:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await self._hurry.wait()
-            except TimeoutError:
-                pass
+            await self._wait()
             self._hurry.clear()
             while (patch := self._patch()) is not None and self.api is not None:
                 try:
@@ -92,6 +86,17 @@ class Reporter:
         finally:
             self._task = None
             self._settled.set()
+
+    async def _wait(self) -> None:
+        """As long as patience lasts, which may have grown meanwhile, or until there is something urgent to tell."""
+        waited = 0.0
+        while (left := self._patience() - waited) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    await self._hurry.wait()
+                return
+            except TimeoutError:
+                waited += left
 
     async def _send(self, api: Mapping[str, Any], patch: dict[str, Any]) -> None:
         meta = api["metadata"]

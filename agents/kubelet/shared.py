@@ -30,6 +30,9 @@ from .view import RuntimeView
 
 STARTS_AT_ONCE = 4
 """Steps of pods' starts under way on the node: enough to keep two processors busy."""
+PATIENCE, CROWDED_PATIENCE = 0.15, 2.0
+"""Seconds that a status waits which tells only that a pod is starting: most pods run before, and one write says it
+all. While many start at once their starts go first; who looks is told so a little later."""
 EVENT_DELAY = 0.1
 """Seconds that an event waits, so that its writing does not stand in the way of the pod it tells about."""
 
@@ -61,6 +64,10 @@ class Shared:
             path = f"spec.{podspec.field_of(pod, spec['name'])}{{{spec['name']}}}"
         record = functools.partial(self.recorder.event, pod, kind, reason, message, field_path=path)
         asyncio.get_running_loop().call_later(EVENT_DELAY, record)
+
+    def patience(self) -> float:
+        """How long a status waits that tells only that a pod is starting."""
+        return CROWDED_PATIENCE if self.turns.crowded else PATIENCE
 
     @property
     def everywhere(self) -> str:

@@ -67,6 +67,16 @@ def pod_status(
     return status
 
 
+_STARTING = ("ContainerCreating", "PodInitializing")
+
+
+def only_starting(status: Mapping[str, Any]) -> bool:
+    """Whether the status tells nothing but that the pod is on its way: no container has run or failed yet."""
+    entries = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    reasons = [(entry["state"].get("waiting") or {}).get("reason") for entry in entries]
+    return bool(status["phase"] == Phase.PENDING and all(reason in _STARTING for reason in reasons))
+
+
 def rejected_status(pod: Pod, end: End) -> dict[str, Any]:
     """The status of a pod that its node did not take."""
     status: dict[str, Any] = {"phase": str(end.phase), "reason": end.reason, "message": end.message}

@@ -29,6 +29,11 @@ class Turns:
         self._waiting: list[tuple[Stage, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
     @contextlib.asynccontextmanager
     async def turn(self, stage: Stage) -> AsyncIterator[None]:
         await self._enter(stage)

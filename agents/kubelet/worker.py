@@ -44,7 +44,7 @@ from .podspec import ContainerSpec, Pod
 from .prober import Known, Prober, Verdict
 from .reporter import Reporter
 from .shared import Shared
-from .status import pod_status, rejected_status
+from .status import only_starting, pod_status, rejected_status
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Worker:
         self.pod = pod
         self._shared = shared
         self._memory = Memory()
-        self._reporter = Reporter(shared.client)
+        self._reporter = Reporter(shared.client, shared.patience)
         self._prober = Prober(shared.handlers, self.wake, self._probe_failed)
         self._performer = Performer(shared, self._memory, self._reporter, lambda: self.pod)
         self._busy: dict[str, tuple[Busy, asyncio.Task[None]]] = {}
@@ -265,7 +265,7 @@ class Worker:
             old=old,
         )
         self._last = status
-        self._reporter.wish(status, urgent=status["phase"] != "Pending")
+        self._reporter.wish(status, urgent=not only_starting(status))
         if status["phase"] in (Phase.SUCCEEDED, Phase.FAILED) and not seen.running():
             self.ended.set()
 

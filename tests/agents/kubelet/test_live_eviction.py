@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,15 @@ async def test_what_exceeds_its_requests_most_goes_first_and_what_keeps_to_them_
             await node.create(made)
         for name in ("modest", "precious", "greedy", "greediest"):
             await node.until(name, ready)
-        gate.touch()
-        async with asyncio.timeout(20):
-            while len(list(tmp_path.glob("gate.*"))) < 4:
-                await asyncio.sleep(0.02)
+        kubelet = node.processes["kubelet"]
+        kubelet.send_signal(signal.SIGSTOP)  # it shall not look before all have taken theirs
+        try:
+            gate.touch()
+            async with asyncio.timeout(20):
+                while len(list(tmp_path.glob("gate.*"))) < 4:
+                    await asyncio.sleep(0.02)
+        finally:
+            kubelet.send_signal(signal.SIGCONT)
         await node.create(pod("newcomer", "sleep 1000"))  # a start makes the kubelet look
         assert [name for name, _ in await _evicted(node, 2)] == ["greediest", "greedy"]
         for name in ("modest", "precious"):

@@ -37,7 +37,7 @@ class API:
 
 
 def reporter(api: API) -> Reporter:
-    found = Reporter(api)  # type: ignore[arg-type]
+    found = Reporter(api, lambda: 0.03)  # type: ignore[arg-type]
     found.see(api.pod())
     return found
 
@@ -47,6 +47,20 @@ async def test_a_pod_that_runs_soon_is_written_once() -> None:
     found = reporter(api)
     found.wish({"phase": "Pending", "hostIP": "1"}, urgent=False)
     await asyncio.sleep(0.005)
+    found.wish({"phase": "Running", "hostIP": "1"}, urgent=True)
+    await found.settled()
+    assert api.patches == [{"phase": "Running", "hostIP": "1"}]
+
+
+async def test_while_many_pods_start_the_status_of_one_that_starts_waits_longer() -> None:
+    api, patience = API(), 0.01
+    found = Reporter(api, lambda: patience)  # type: ignore[arg-type]
+    found.see(api.pod())
+    found.wish({"phase": "Pending", "hostIP": "1"}, urgent=False)
+    await asyncio.sleep(0)
+    patience = 60.0
+    await asyncio.sleep(0.03)
+    assert api.patches == []
     found.wish({"phase": "Running", "hostIP": "1"}, urgent=True)
     await found.settled()
     assert api.patches == [{"phase": "Running", "hostIP": "1"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from panal.agents.kubelet.status import changes, qos_class
+from panal.agents.kubelet.status import changes, only_starting, qos_class
 
 
 def condition(status: dict[str, Any], kind: str) -> tuple[str, str, str]:
@@ -24,6 +24,16 @@ def test_a_pod_that_has_just_come_is_pending_and_its_containers_are_being_create
     assert condition(found, "Ready") == ("False", "ContainersNotReady", "containers with unready status: [web]")
     assert condition(found, "PodReadyToStartContainers")[0] == "False"
     assert condition(found, "PodScheduled") == condition(found, "Initialized") == ("True", "", "")
+
+
+def test_a_status_that_tells_more_than_that_the_pod_is_starting_does_not_wait(world: Any, pod: Any) -> None:
+    w = world(pod("web", init=("setup",)))
+    assert only_starting(w.status())
+    w.settle()
+    assert not only_starting(w.status())  # an init container runs
+    missing = world(pod("web"))
+    missing.failure("web", "ErrImagePull", "no such image", 10.0)
+    assert (missing.status()["phase"], only_starting(missing.status())) == ("Pending", False)
 
 
 def test_a_running_pod_is_ready_with_its_addresses(world: Any, pod: Any) -> None:

@@ -25,7 +25,10 @@ async def test_those_nearest_to_their_end_go_first() -> None:
             ("e", Stage.CONTAINER),
         ):
             group.create_task(step(name, stage))
+        await asyncio.sleep(0)
+        assert turns.crowded
     assert order == ["a", "d", "e", "c", "b"]
+    assert not turns.crowded
 
 
 async def test_no_more_than_the_places_are_taken_and_whoever_gives_up_leaves_none_taken() -> None:
