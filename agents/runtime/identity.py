@@ -55,8 +55,16 @@ def decide(
         if set_groups:
             kept = [group for group in groups if has_gid(group)]
             return Identity(wanted_uid if changes else None, wanted_gid if changes else None, kept), []
-        return Identity(wanted_uid if changes else None, wanted_gid if changes else None), []
-    return Identity(show_as=(wanted_uid, wanted_gid)), []
+        return Identity(wanted_uid if changes else None, wanted_gid if changes else None), no_groups(groups)
+    return Identity(show_as=(wanted_uid, wanted_gid)), no_groups(groups)
+
+
+def no_groups(groups: Sequence[int]) -> list[str]:
+    """What is said to a container that asks for more groups where there is but one."""
+    if not groups:
+        return []
+    names = ", ".join(map(str, groups))
+    return [f"supplementalGroups and fsGroup have no effect ({names}): an ordinary user's containers have one group"]
 
 
 def exists(number: int, table: str) -> bool:

@@ -20,6 +20,7 @@ from panal.addresses import real_port
 from . import processes
 from .contract import ContainerConfig, Mount, RuntimeFailure
 from .driver import Prepared, check_path
+from .identity import no_groups
 from .machine import below
 from .program import environment, hosts, program, resolv_conf
 from .request import SpawnRequest
@@ -199,8 +200,12 @@ def warnings(config: ContainerConfig, unplaced: Sequence[str], user: int) -> lis
         told.append("readOnlyRootFilesystem is not enforced in the plain runtime")
     if config.add_capabilities or config.drop_capabilities or config.privileged:
         told.append("capabilities are not changed in the plain runtime: programs have those of Panal's own user")
-    if user != 0 and config.user not in (None, user):
-        told.append(f"runAsUser {config.user} is not possible in the plain runtime without root: it runs as {user}")
+    if user != 0:
+        if config.user not in (None, user):
+            told.append(f"runAsUser {config.user} is not possible in the plain runtime without root: it runs as {user}")
+        if config.group not in (None, os.getegid()):
+            told.append(f"runAsGroup {config.group} is not possible in the plain runtime without root")
+        told += no_groups(config.supplemental_groups)
     return told
 
 

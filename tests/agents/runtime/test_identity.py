@@ -22,7 +22,9 @@ def test_with_all_users() -> None:
 
 
 def test_with_one_user() -> None:
-    assert decide(None, None, (5,), only_root, only_root, False) == (Identity(), [])
+    assert decide(None, None, (), only_root, only_root, False) == (Identity(), [])
+    words = "supplementalGroups and fsGroup have no effect (5, 6): an ordinary user's containers have one group"
+    assert decide(None, None, (5, 6), only_root, only_root, False) == (Identity(), [words])
     found, _ = decide(1000, 1001, (5,), only_root, only_root, False)
     assert (found, found.shown_uid) == (Identity(show_as=(1000, 1001)), 1000)
 

@@ -32,6 +32,12 @@ def test_what_cannot_be_offered_is_said() -> None:
         "runAsUser 7 is not possible in the plain runtime without root: it runs as 1000",
     ]
     assert warnings(ContainerConfig("x", "x", user=1000), [], 1000) == []
+    grouped = ContainerConfig("x", "x", group=4321, supplemental_groups=(5,))
+    assert warnings(grouped, [], 0) == []
+    assert warnings(grouped, [], 1000) == [
+        "runAsGroup 4321 is not possible in the plain runtime without root",
+        "supplementalGroups and fsGroup have no effect (5): an ordinary user's containers have one group",
+    ]
 
 
 @pytest.mark.parametrize(
