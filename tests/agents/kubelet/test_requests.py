@@ -31,6 +31,10 @@ def test_a_sandbox_has_the_pods_name_and_its_names_to_look_up(pod: Any) -> None:
 def test_a_pod_of_the_nodes_network_has_the_nodes_name(pod: Any) -> None:
     assert hostname(pod("web", hostNetwork=True), "nodoa") == "nodoa"
     assert hostname(pod("web", hostname="db-0"), "nodoa") == "db-0"
+    for fields in ({}, {"hostNetwork": True}, {"shareProcessNamespace": True}):
+        found = sandbox_config(pod("web", **fields), 0, Resolv([], [], []), "nodoa")
+        asked = (found.host_network, found.share_process_namespace)
+        assert asked == ("hostNetwork" in fields, "shareProcessNamespace" in fields)
 
 
 def test_a_container_is_asked_for_with_its_limits_and_rights(pod: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from panal.agents.kubelet.status import changes, only_starting, qos_class
@@ -91,6 +92,15 @@ def test_a_pod_whose_containers_have_all_ended_well_has_succeeded(world: Any, po
     assert found["containerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
     assert condition(found, "Ready") == ("False", "PodCompleted", "")
     assert condition(found, "Initialized") == ("True", "PodCompleted", "")
+
+
+def test_a_container_that_the_kernel_killed_for_its_memory_says_so(world: Any, pod: Any) -> None:
+    w = world(pod("web", restartPolicy="Never"), runs={"web": [(3, 137)]})
+    w.run(10)
+    [ended] = w.seen.containers["web"]
+    w.seen = replace(w.seen, containers={"web": [replace(ended, oom_killed=True, signal=9)]})
+    state = w.status()["containerStatuses"][0]["state"]["terminated"]
+    assert (state["reason"], state["exitCode"], state["signal"]) == ("OOMKilled", 137, 9)
 
 
 def test_a_deleted_pod_ends_failed_when_a_container_had_to_be_stopped(world: Any, pod: Any) -> None:
