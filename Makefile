@@ -47,6 +47,7 @@ test-compose: setup ## docker compose up on a real Docker engine of the test's o
 	@PANAL_TEST_COMPOSE=$(or $(COMPOSE),1) .venv/bin/python -m pytest tests/compose
 
 conformance: setup ## Kubernetes' own conformance tests, of 1.20, built from source (ten minutes) and run on a cluster (half an hour)
+	@./scripts/tools.sh apache2 nginx busybox nft
 	@./scripts/conformance.sh
 	@.venv/bin/python scripts/conformance.py
 

@@ -110,6 +110,12 @@ class Queue:
             item.failed, item.tried = True, now
             self._back_off(item)
 
+    def retry(self, item: Waiting, now: float) -> None:
+        """What was to help a refused pod has failed: it does not wait for an event, but its back-off only."""
+        if self._items.get(item.pod.uid) is item and self._where.get(item.pod.uid) == "unschedulable":
+            self._rouse(item)
+            self.failed(item, now)
+
     def wake(self, event: str, now: float, hint: Callable[[Waiting], bool] | None = None) -> None:
         """Something changed: those refused for what the event may have cured, as far as `hint` agrees, are tried
         again.

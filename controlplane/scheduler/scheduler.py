@@ -7,6 +7,7 @@ pod being assumed on its node meanwhile.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -158,7 +159,7 @@ class Scheduler:
                 self._take(item, desk.profile, snapshot.nodes[node], group)
             case Refused(_, blamed, _):
                 self.queue.refused(item, blamed, time.monotonic())
-                explaining = self._explain(pod, message(outcome, room=eviction is not None), eviction)
+                explaining = self._explain(item, message(outcome, room=eviction is not None), eviction)
                 group.create_task(explaining, name=f"explain {pod.namespace}/{pod.name}")
 
     @staticmethod
@@ -227,8 +228,9 @@ class Scheduler:
             self.queue.failed(item, time.monotonic())
         self._wake(plugins.POD_GONE, node)
 
-    async def _explain(self, pod: PodInfo, text: str, eviction: Preemption | None) -> None:
+    async def _explain(self, item: Waiting, text: str, eviction: Preemption | None) -> None:
         """Say why the pod waits, and make room for it where others are less important."""
+        pod = item.pod
         live = self.pods.get(pod.namespace, pod.name)
         if live is None or live["metadata"].get("uid") != pod.uid or not self._is_ours(live):
             return
@@ -241,9 +243,13 @@ class Scheduler:
             for victim in eviction.victims if eviction is not None else ():
                 said = f"Preempted by pod {pod.uid} on node {promised}"
                 events.event(victim.obj, "Normal", "Preempted", said, action="Preempting")
-                await self._binder.evict(victim, pod)
+                with contextlib.suppress(NotFound):  # it has left by itself
+                    await self._binder.evict(victim, pod)
         except (StatusError, Unreachable) as error:
-            _log.debug("%s/%s: %s", pod.namespace, pod.name, error)
+            _log.info("%s/%s: %s", pod.namespace, pod.name, error)
+            if eviction is not None:
+                self.queue.retry(item, time.monotonic())
+                self._work.set()
 
     def _on_node(self, delta: Delta) -> None:
         match delta:

@@ -11,6 +11,7 @@ from panal.controlplane.scheduler.profiles import Profile
 from panal.controlplane.scheduler.scheduler import waits_for_us
 from panal.controlplane.scheduler.snapshot import PodInfo
 from panal.controlplane.scheduler.steps import Permit
+from panal.errors import InternalError, NotFound
 
 from .world import World, moment
 
@@ -105,6 +106,31 @@ async def test_an_important_pod_pushes_out_a_lesser_one_and_takes_its_place() ->
         world.gone("lesser")
         await moment()
     assert world.binder.bound == [("important", "a")]
+
+
+async def test_an_eviction_that_failed_is_tried_again_soon() -> None:
+    world = World(Configuration(backoff_first=0.05, backoff_most=0.05))
+    world.binder.failing = [InternalError("no")]
+    world.node("a", cpu="1")
+    async with world.running():
+        world.pod("lesser", node="a", phase="Running", priority=0)
+        world.pod("important", priority=1000)
+        async with asyncio.timeout(10):
+            while not world.binder.evicted:
+                await moment()
+    assert world.binder.evicted == [("lesser", "important")]
+
+
+async def test_a_victim_that_left_by_itself_does_not_keep_the_others() -> None:
+    world = World()
+    world.binder.failing = [NotFound("gone")]
+    world.node("a", cpu="2")
+    async with world.running():
+        world.pod("first", node="a", phase="Running", priority=0)
+        world.pod("second", node="a", phase="Running", priority=0)
+        world.pod("important", cpu="2", priority=1000)
+        await moment()
+        assert world.binder.evicted == [("second", "important")]
 
 
 async def test_a_pod_goes_by_the_profile_it_names() -> None:

@@ -13,7 +13,7 @@ import pytest
 from panal.controlplane.scheduler.configuration import Configuration
 from panal.controlplane.scheduler.scheduler import Scheduler
 from panal.controlplane.scheduler.snapshot import PodInfo
-from panal.errors import InternalError
+from panal.errors import InternalError, StatusError
 from panal.informer import Applied, Deleted
 
 Object = dict[str, Any]
@@ -27,6 +27,8 @@ class Binder:
         self.said: list[str] = []
         self.evicted: list[tuple[str, str]] = []
         self.failures = 0
+        self.failing: list[StatusError] = []
+        """What the next evictions end in."""
 
     async def bind(self, pod: PodInfo, node: str) -> None:
         if self.failures:
@@ -38,6 +40,8 @@ class Binder:
         self.said.append(text)
 
     async def evict(self, victim: PodInfo, preemptor: PodInfo) -> None:
+        if self.failing:
+            raise self.failing.pop(0)
         self.evicted.append((victim.name, preemptor.name))
 
 
