@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import orjson
+
+from . import gotext
 from .hashing import normal, revision_hash, template_hash
 from .meta import Object, controller_reference, created, name, namespace, spec
 
@@ -13,8 +16,19 @@ HASH = "controller-revision-hash"
 
 
 def data_of(owner: Object) -> Object:
-    """What a revision keeps of its owner, as a patch: the template, wholly."""
-    template = spec(owner).get("template") or {}
+    """What a revision keeps of its owner, as a patch: the template, wholly.
+
+    As Go writes it, keys in order: clients look for the revision of now by comparing the text.
+    """
+    found: Object = orjson.loads(gotext.json(_patch(gotext.encode(gotext.TEMPLATE, _template(owner)))))
+    return found
+
+
+def _template(owner: Object) -> Object:
+    return spec(owner).get("template") or {}
+
+
+def _patch(template: Object) -> Object:
     return {"spec": {"template": {**template, "$patch": "replace"}}}
 
 
@@ -27,15 +41,15 @@ def ordered(revisions: Iterable[Object]) -> list[Object]:
 
 
 def find_equal(revisions: Iterable[Object], owner: Object) -> Object | None:
-    """The newest revision that keeps the owner's present template."""
-    wanted = normal(data_of(owner))
-    return next((item for item in reversed(ordered(revisions)) if normal(item.get("data") or {}) == wanted), None)
+    """The newest revision that keeps the owner's present template, as it was written or as Go writes it."""
+    wanted = normal(data_of(owner)), normal(_patch(_template(owner)))
+    return next((item for item in reversed(ordered(revisions)) if normal(item.get("data") or {}) in wanted), None)
 
 
 def new_revision(
     owner: Object, api_version: str, kind: str, revision: int, collisions: int | None, *, hash_label: str = HASH
 ) -> Object:
-    template = spec(owner).get("template") or {}
+    template = _template(owner)
     digest = (revision_hash if kind == "StatefulSet" else template_hash)(template, collisions)
     return {
         "apiVersion": "apps/v1",

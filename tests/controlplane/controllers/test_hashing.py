@@ -6,6 +6,7 @@ into a v1.PodTemplateSpec, and hashed as pkg/controller's ComputeHash and histor
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panal.controlplane.controllers.hashing import SAFE, fnv1, fnv1a, revision_hash, safe_encode, template_hash
+from panal.controlplane.controllers.revisions import find_equal, new_revision
 
 GO = orjson.loads((Path(__file__).parents[2] / "testdata" / "kubernetes" / "template-hashes.json").read_bytes())
 
@@ -46,3 +48,21 @@ def test_a_collision_moves_it_and_an_empty_field_does_not() -> None:
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}}
     assert template_hash(template) != template_hash(template, 0) != template_hash(template, 1)
     assert template_hash({**template, "spec": {"containers": [], "volumes": []}}) == template_hash(template)
+
+
+def test_a_revision_keeps_the_template_as_clients_would_write_it() -> None:
+    """kubectl's and others' way to find the revision of now is to compare texts, not objects."""
+    container = {"name": "app", "image": "i:1", "args": ["a<b"], "resources": {}, "env": []}
+    template = {"spec": {"restartPolicy": "Always", "containers": [container]}, "metadata": {"labels": {"a": "b"}}}
+    owner = {"metadata": {"name": "d", "namespace": "default", "uid": "1"}, "spec": {"template": template}}
+    found = new_revision(owner, "apps/v1", "DaemonSet", 1, None)
+    assert json.dumps(found["data"], separators=(",", ":")) == (
+        '{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"a":"b"}},"spec":{"containers":'
+        '[{"args":["a<b"],"image":"i:1","name":"app","resources":{}}],"restartPolicy":"Always"}}}}'
+    )
+    raw = {
+        "metadata": {"name": "d-old"},
+        "revision": 1,
+        "data": {"spec": {"template": {**template, "$patch": "replace"}}},
+    }
+    assert find_equal([raw], owner) is raw, "one that was written otherwise is still the same"
